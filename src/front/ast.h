@@ -138,6 +138,10 @@ const char *inst_name(enum inst_kind kind);
    spec/language.md 1, 2; corpus AST.md "Refusal has two phases". */
 struct unit *unit_parse(const void *ctx, const struct source *source, struct diag *d);
 
+/* False after a report when the text holds a NUL byte: the reference reads such a file, but nothing of it
+   could be handed to a command (security.md S8). */
+bool unit_check_bytes(const struct unit *u, struct diag *d);
+
 /* Parses ONBUILD trigger text from an image, one instruction, default escape. NULL after a report. */
 struct inst *unit_parse_trigger(const void *ctx, const char *text, struct diag *d);
 

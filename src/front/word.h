@@ -19,8 +19,10 @@ enum word_op {
 	WORD_ALT_NULL,     /* ${x:+w} */
 	WORD_REQUIRE,      /* ${x?w}  */
 	WORD_REQUIRE_NULL, /* ${x:?w} */
-	WORD_PREFIX, WORD_PREFIX_LONG,   /* ${x#p} ${x##p} */
-	WORD_SUFFIX, WORD_SUFFIX_LONG,   /* ${x%p} ${x%%p} */
+	/* ${x#p} ${x##p} ${x%p} ${x%%p}.  The short forms are long after all when the expanded pattern begins with the
+	   same character, which is then not part of it: ${x#$y} where y begins with #. */
+	WORD_PREFIX, WORD_PREFIX_LONG,
+	WORD_SUFFIX, WORD_SUFFIX_LONG,
 	WORD_REPLACE, WORD_REPLACE_ALL,  /* ${x/p/r} ${x//p/r} */
 };
 
@@ -59,8 +61,5 @@ char *word_eval(const void *ctx, const struct word_tree *tree, word_lookup_fn *l
 
 /* Calls `fn` for every variable that is read, in order, nested ones included. */
 void word_names(const struct word_tree *tree, void (*fn)(void *arg, const struct word_part *var), void *arg);
-
-/* Pattern of #, %, / operators as the reference matches it (spec 3.2): shortest/longest prefix or
-   suffix removed, or replaced; used by word_eval and by tests against the script's prelude. */
 
 #endif

@@ -59,6 +59,28 @@ int tree_walk(int dirfd, int out, const struct filter *filter, const struct visi
 /* The sorted names in a directory, without "." and "..". */
 int tree_names(int dirfd, struct list *names, struct rt_err *e);
 
+/* ---- inodes.c: hard links ---- */
+
+struct first;
+struct inodes { /* zero-initialise */
+	struct first *slots; /* open addressing, `cap` a power of two */
+	size_t n, cap;
+};
+/* The path noted for this inode before; NULL after noting `path` as its first. */
+const char *inodes_first(struct inodes *t, const struct stat *st, const char *path);
+void inodes_free(struct inodes *t);
+
+/* ---- memo.c: digests of unchanged files ---- */
+
+struct memo;
+/* Never fails: what is not readable is empty. */
+struct memo *memo_open(const char *path);
+bool memo_find(struct memo *m, const struct stat *st, unsigned char hash[32]);
+/* Remembers, when it is safe, the digest of a file whose status was taken before and after reading. */
+void memo_put(struct memo *m, const struct stat *before, const struct stat *after, const unsigned char hash[32]);
+/* Writes what is new. */
+void memo_close(struct memo *m);
+
 /* ---- copy_tree.c: making entries ---- */
 
 struct rules {
@@ -121,6 +143,8 @@ bool fetch_is_url(const char *word);
 int git_add(const struct copy_spec *spec, const struct rules *r, int rootfd, const char *url, struct rt_err *e);
 /* The name a URL gives a file; malloc'd. */
 char *fetch_name(const char *url);
+/* Undoes %XX in place; false when malformed or when it hides a NUL. */
+bool fetch_percent_decode(char *s);
 /* Downloads into a new nameless or unlinked file in tmp; *mtime from Last-Modified, else 0. Descriptor or -1. */
 int fetch_url(const char *url, const char *tmp, const char *checksum, int64_t *mtime, struct rt_err *e);
 

@@ -251,69 +251,25 @@ tree_copy_leaf(const struct rules *r, int fromdir, const char *from, const struc
 
 /* ---- trees ---- */
 
-/* The first copy of a file with several names. */
-struct first {
-	dev_t dev;
-	ino_t ino;
-	char *path; /* below the destination; NULL: free slot */
-};
-
 struct merge {
 	const struct rules *rules;
 	int top; /* destination directory */
 	bool keep_existing;
-	struct first *firsts; /* open addressing, `cap` a power of two */
-	size_t n, cap;
+	struct inodes firsts;
 };
-
-static struct first *
-first_slot(const struct merge *m, const struct stat *st)
-{
-	uint64_t hash = ((uint64_t)st->st_ino ^ (uint64_t)st->st_dev << 32) * UINT64_C(0x9e3779b97f4a7c15);
-	size_t i = (size_t)(hash >> 32) & (m->cap - 1);
-
-	while (m->firsts[i].path != NULL && (m->firsts[i].ino != st->st_ino || m->firsts[i].dev != st->st_dev))
-		i = (i + 1) & (m->cap - 1);
-	return &m->firsts[i];
-}
-
-static void
-first_grow(struct merge *m)
-{
-	struct first *old = m->firsts;
-	size_t old_cap = m->cap;
-
-	m->cap = old_cap == 0 ? 64 : old_cap * 2;
-	m->firsts = rt_alloc(m->cap * sizeof(*m->firsts));
-	for (size_t i = 0; i < old_cap; i++) {
-		struct stat st = { .st_dev = old[i].dev, .st_ino = old[i].ino };
-
-		if (old[i].path != NULL)
-			*first_slot(m, &st) = old[i];
-	}
-	free(old);
-}
 
 /* Makes the leaf a further name of an earlier one.  1 done, 0 it is the first, -1. */
 static int
 link_again(struct merge *m, const struct node *n, struct rt_err *e)
 {
-	struct first *f;
+	const char *first = n->st.st_nlink < 2 ? NULL : inodes_first(&m->firsts, &n->st, n->path);
 
-	if (n->st.st_nlink < 2)
+	if (first == NULL)
 		return 0;
-	if (m->n * 2 >= m->cap)
-		first_grow(m);
-	f = first_slot(m, &n->st);
-	if (f->path == NULL) {
-		*f = (struct first){ .dev = n->st.st_dev, .ino = n->st.st_ino, .path = rt_strdup(n->path) };
-		m->n++;
-		return 0;
-	}
 	if (make_room(n->up->out, n->name, e) < 0)
 		return -1;
 	/* a path too long or too many names: a copy of its own */
-	if (linkat(m->top, f->path, n->up->out, n->name, 0) < 0)
+	if (linkat(m->top, first, n->up->out, n->name, 0) < 0)
 		return errno == ENAMETOOLONG || errno == EMLINK || errno == ENOENT ? 0 : rt_fail(e, errno, "link");
 	return 1;
 }
@@ -379,8 +335,6 @@ tree_copy(const struct rules *r, int fromfd, int tofd, const struct filter *filt
 	const struct visitor v = { .enter = merge_enter, .leave = merge_leave, .leaf = merge_leaf, .arg = &m };
 	int bad = tree_walk(fromfd, tofd, filter, &v, e);
 
-	for (size_t i = 0; i < m.cap; i++)
-		free(m.firsts[i].path);
-	free(m.firsts);
+	inodes_free(&m.firsts);
 	return bad;
 }

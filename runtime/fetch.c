@@ -136,8 +136,8 @@ run_curl(const char *url, int out, const char *headers, struct str *said, struct
 static int
 run_wget(const char *url, int out, struct str *said, struct rt_err *e)
 {
-	const char *const argv[] = { "wget", "-S", "-O", "-", "--", url, NULL };
-	const char *const env[] = { "WGETRC=/dev/null", "LC_ALL=C", NULL };
+	const char *const argv[] = { "wget", "-S", "-t", "2", "-T", "60", "-O", "-", "--", url, NULL };
+	const char *const env[] = { "HOME=/dev/null", "WGETRC", "LC_ALL=C", NULL }; /* no settings of the user's */
 	struct tool t = { .argv = argv, .env = env, .out = out, .err = -1 };
 	int r = tool_run(&t, e);
 

@@ -1,6 +1,9 @@
 /* COPY and WORKDIR, every sentence of spec execution.md 1.1 to 1.3 and 1.6. */
 #include "copy_case.h"
 
+#include <signal.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <time.h>
 
@@ -457,12 +460,56 @@ check_memo(void)
 	close(source);
 }
 
+static void
+exchange(int dirfd, const char *one, const char *other)
+{
+	syscall(SYS_renameat2, dirfd, one, dirfd, other, 1 << 1); /* RENAME_EXCHANGE, linux/fs.h */
+}
+
+/* Somebody swaps sources for links that lead out while they are copied: what is outside never arrives
+   (security.md S4.1). */
+static void
+check_race(void)
+{
+	const struct copy_case tree = { .words = { "d" }, .dest = "/x" }, file = { .words = { "d/f" }, .dest = "/y" };
+	int source = fresh("S"), target = fresh("D");
+	pid_t pid;
+	struct str got = { 0 };
+	bool good = true;
+
+	shell(".", "mkdir -p out/s; echo secret >out/f; echo secret >out/s/g");
+	shell("S", "mkdir -p d/s; echo open >d/f; echo open >d/s/g; ln -s ../../out/f d/link; ln -s ../../out/s d/dirlink; ln -s ../out up");
+	pid = fork();
+	if (pid == 0) {
+		for (alarm(60);;) {
+			exchange(source, "d/f", "d/link");
+			exchange(source, "d/s", "d/dirlink");
+			exchange(source, "d", "up");
+		}
+	}
+	for (int i = 0; i < 1500; i++) {
+		struct rt_err e = { 0 };
+
+		case_copy(&tree, source, target, &e); /* may well fail */
+		case_copy(&file, source, target, &e);
+		got.len = 0;
+		describe(&got, target, "");
+		good &= strstr(got.len == 0 ? "" : got.s, "=secret") == NULL;
+	}
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	check(good, "sources swapped for links while they are copied");
+	str_free(&got);
+	close(source);
+	close(target);
+}
+
 int
 main(void)
 {
 	const size_t n = sizeof(cases) / sizeof(*cases), nchanges = sizeof(changes) / sizeof(*changes);
 
-	if (!cases_begin(n + 7 + 3 + 4 + 3 + 1 + 5 + nchanges + 3 + 4))
+	if (!cases_begin(n + 7 + 3 + 4 + 3 + 1 + 5 + nchanges + 3 + 4 + 1))
 		return 0;
 	for (size_t i = 0; i < n; i++)
 		run_case(&cases[i]);
@@ -474,5 +521,6 @@ main(void)
 	check_workdir();
 	check_digests();
 	check_memo();
+	check_race();
 	return cases_end();
 }

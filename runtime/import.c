@@ -149,6 +149,12 @@ copy_image(struct layout *l, int images, const struct json *j, int depth, struct
 	return rc;
 }
 
+int
+oci_copy(struct layout *l, int to, const struct json *entry, struct rt_err *e)
+{
+	return copy_image(l, to, entry, 0, e);
+}
+
 /* The index of images/ with `entry` in place of what had its name. */
 static int
 update_index(int images, struct json *entry, const char *name, struct rt_err *e)

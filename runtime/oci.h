@@ -97,6 +97,9 @@ void place_close(struct place *p);
 /* Copies a blob to blobs/sha256/ below dirfd, verifying it; one that is there already stays. */
 int blob_put(int dirfd, const struct blob *b, const char *digest, uint64_t size, const char *what, struct rt_err *e);
 
+/* The same for an image or index and all it names. */
+int oci_copy(struct layout *l, int to, const struct json *entry, struct rt_err *e);
+
 /* A blob as a reader that says RT_DIGEST when the file is shorter than `size`. */
 struct reader *blob_reader_open(const struct blob *b, const char *what);
 void blob_reader_close(struct reader *r);

@@ -32,18 +32,18 @@ int stubs_make(int rootfd, const char *path, bool dir, struct stubs *s, struct r
 /* Removes the stubs that are still empty, last made first, keeping the parents' times; frees the list. */
 void stubs_remove(struct stubs *s);
 
-/* Attaches `source` (NULL: none) at the object `fd` refers to, never by the path that led there (S4.2). */
-int mount_fd(int fd, const char *source, const char *type, unsigned long flags, const char *data, struct rt_err *e);
-/* Makes the mount on `path` (and those below it, `all`) read-only, keeping flags the host locked. `attr`:
-   further MOUNT_ATTR_ bits.  Tells by errno. */
-int mount_readonly(const char *path, uint64_t attr, bool all);
+/* Attaches a new file system at the object `fd` refers to, never by the path that led there (S4.2). */
+int mount_fd(int fd, const char *type, unsigned long flags, const char *data, struct rt_err *e);
+/* Shows the object `src` refers to (`all`: with the mounts below it) at `path` below rootfd, with the BOX_ attributes. */
+int mount_bind_at(int src, int rootfd, const char *path, uint64_t attr, bool all, struct rt_err *e);
 enum {
 	BOX_RDONLY = 0x1, /* MOUNT_ATTR_*, mount_setattr(2): <linux/mount.h> and <sys/mount.h> exclude each other */
 	BOX_NOSUID = 0x2,
 	BOX_NODEV = 0x4,
 	BOX_NOEXEC = 0x8,
 };
-int mount_setattr_path(const char *path, uint64_t set, bool all);
+/* Adds attributes to the mount on `path` (`all`: and to those below it), keeping what the host locked.  Tells by errno. */
+int mount_attr_add(const char *path, uint64_t attr, bool all);
 
 /* Whether the mount shows a file, so that its stub is one; -1 with `e`.  *skip: there is nothing to mount. */
 int mounts_is_file(const struct run_mount *m, bool *skip, struct rt_err *e);

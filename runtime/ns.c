@@ -40,33 +40,57 @@ ns_overlay_user(void)
 	return self.mode == NS_RANGE || self.mode == NS_SINGLE;
 }
 
-int
-ns_private(struct rt_err *e)
+/* Changes the working directory to the top of the mount namespace, though the root be elsewhere: ".." stops at the
+   root only, path_resolution(7), so the root has to step aside; CAP_SYS_CHROOT.  True when that is not the root,
+   which is to say that this process lives in a chroot. */
+static bool
+climb(int root)
 {
-	if (unshare(CLONE_NEWNS) < 0)
-		return rt_fail(e, errno, "make a mount namespace");
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 && errno != EINVAL) /* "/" in a chroot is no mount */
-		return rt_fail(e, errno, "make the mounts private");
-	return 0;
+	struct stat at = { 0 }, up = { 0 };
+	bool out = false;
+
+	if ((chroot("/proc") < 0 && chroot("/dev") < 0 && chroot("/etc") < 0) || fchdir(root) < 0)
+		return false;
+	for (int i = 0; i < 4096 && stat(".", &at) == 0 && stat("..", &up) == 0; i++) {
+		if (at.st_dev == up.st_dev && at.st_ino == up.st_ino)
+			break;
+		out = true;
+		if (chdir("..") < 0)
+			break;
+	}
+	return out;
 }
 
-/* In a chroot ".." of "/" leads out of it as soon as the root is elsewhere, which CAP_SYS_CHROOT allows: try
-   it, path_resolution(7) "..".  Mounts stacked on the true root do not count, the kernel stays below them. */
-static bool
-look_outside(void)
+/* Finds out whether we are in a chroot and makes all mounts private from the top of the namespace.  In a chroot "/"
+   need not be a mount, so that mount(2) cannot be told to start there. */
+static int
+private_mounts(bool *in_chroot)
 {
 	cleanup_fd int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	cleanup_fd int cwd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	struct stat a = { 0 }, b = { 0 };
-	bool out = false;
+	int failed;
 
-	if (root < 0 || cwd < 0 || (chroot("/proc") < 0 && chroot("/dev") < 0 && chroot("/etc") < 0))
-		return false;
-	if (fstat(root, &a) == 0 && fstatat(root, "..", &b, 0) == 0)
-		out = a.st_dev != b.st_dev || a.st_ino != b.st_ino;
+	if (root < 0 || cwd < 0)
+		return -1;
+	*in_chroot = climb(root);
+	failed = mount(NULL, *in_chroot ? "." : "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ? errno : 0;
 	if (fchdir(root) < 0 || chroot(".") < 0 || fchdir(cwd) < 0)
-		_exit(RT_NOMODE); /* came in, so it goes out */
-	return out;
+		return -1;
+	errno = failed;
+	return failed != 0 ? -1 : 0;
+}
+
+int
+ns_private(struct rt_err *e)
+{
+	bool in_chroot;
+
+	if (unshare(CLONE_NEWNS) < 0)
+		return rt_fail(e, errno, "make a mount namespace");
+	if (private_mounts(&in_chroot) < 0)
+		return rt_fail(e, errno, "make the mounts private");
+	self.in_chroot |= in_chroot;
+	return 0;
 }
 
 static int
@@ -79,7 +103,6 @@ enter_root(struct rt_err *e)
 		return -1;
 	}
 	self.mode = NS_ROOT;
-	self.in_chroot = look_outside();
 	if (self.in_chroot)
 		rt_warn("this process is itself in a chroot: steps run without CAP_SYS_CHROOT");
 	return 0;
@@ -247,7 +270,7 @@ enter_user(bool only_single, struct rt_err *e)
 		return rt_fail_status(e, RT_NOMODE, "become root of the user namespace (errno %d)", errno);
 	if (self.mode == NS_RANGE)
 		setgroups(0, NULL);
-	if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+	if (private_mounts(&self.in_chroot) < 0)
 		return rt_fail_status(e, RT_NOMODE, "make the mounts private (errno %d)", errno);
 	return 0;
 }

@@ -15,7 +15,7 @@
    wrappers and their headers clash with the kernel's. */
 enum { NR_MOVE_MOUNT = 429, NR_FSOPEN = 430, NR_FSCONFIG = 431, NR_FSMOUNT = 432 };
 enum { CONFIG_FLAG = 0, CONFIG_STRING = 1, CONFIG_CREATE = 6 };
-enum { OPEN_CLOEXEC = 1, MOVE_FROM_EMPTY = 4 };
+enum { OPEN_CLOEXEC = 1, MOVE_FROM_EMPTY = 0x04, MOVE_TO_LINKS = 0x10 }; /* links: a target may be /proc/self/fd/N */
 
 /* kernel Documentation/filesystems/overlayfs.rst.  volatile: no sync of the whole upper file system at unmount.
    redirect_dir=off: a rename of a lower directory fails with EXDEV and is done by copying, so that an upper directory never
@@ -105,7 +105,7 @@ mount_by_config(const char *target, const struct list *lower, const char *upper,
 	mnt = (int)syscall(NR_FSMOUNT, fs, OPEN_CLOEXEC, BOX_NODEV);
 	if (mnt < 0)
 		return config_fail(fs, target, e);
-	if (syscall(NR_MOVE_MOUNT, mnt, "", AT_FDCWD, target, MOVE_FROM_EMPTY) < 0)
+	if (syscall(NR_MOVE_MOUNT, mnt, "", AT_FDCWD, target, MOVE_FROM_EMPTY | MOVE_TO_LINKS) < 0)
 		return rt_fail(e, errno, "overlay: attach at %s", target);
 	return 0;
 }
@@ -190,7 +190,7 @@ mount_bind(const char *target, const char *source, bool readonly, struct rt_err 
 {
 	if (mount(source, target, NULL, MS_BIND, NULL) < 0)
 		return rt_fail(e, errno, "bind %s on %s", source, target);
-	if ((readonly ? mount_readonly(target, BOX_NODEV, false) : mount_setattr_path(target, BOX_NODEV, false)) < 0)
+	if (mount_attr_add(target, readonly ? BOX_NODEV | BOX_RDONLY : BOX_NODEV, false) < 0)
 		return rt_fail(e, errno, "remount %s", target);
 	return 0;
 }

@@ -50,7 +50,7 @@ int mounts_is_file(const struct run_mount *m, bool *skip, struct rt_err *e);
 /* Attaches the step's mounts below rootfd.  devfd is the sandbox's /dev tmpfs, where secrets and
    copies live without a name. */
 int mounts_attach(const struct run_spec *s, int rootfd, int devfd, struct rt_err *e);
-/* Puts bytes into a file without a name on the /dev tmpfs and shows it at `path` read-only. */
+/* Puts bytes into a file on the /dev tmpfs, takes its name away and shows it at `path` read-only. */
 int mounts_bytes(int rootfd, int devfd, const char *path, const void *p, size_t n, mode_t mode, uint32_t uid,
                  uint32_t gid, struct rt_err *e);
 

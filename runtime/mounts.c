@@ -193,7 +193,8 @@ int
 mounts_bytes(int rootfd, int devfd, const char *path, const void *p, size_t n, mode_t mode, uint32_t uid, uint32_t gid,
              struct rt_err *e)
 {
-	cleanup_fd int fd = openat(devfd, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	cleanup_fd int fd = openat(devfd, ".bytes", O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int rc;
 
 	if (fd < 0)
 		return rt_fail(e, errno, "file for %s", path);
@@ -201,7 +202,10 @@ mounts_bytes(int rootfd, int devfd, const char *path, const void *p, size_t n, m
 		return -1;
 	if (((uid != 0 || gid != 0) && fchown(fd, uid, gid) < 0) || fchmod(fd, mode & 07777) < 0)
 		return rt_fail(e, errno, "owner and mode of %s", path);
-	return mount_bind_at(fd, rootfd, path, BOX_RDONLY | BOX_NOSUID | BOX_NODEV | BOX_NOEXEC, false, e);
+	rc = mount_bind_at(fd, rootfd, path, BOX_RDONLY | BOX_NOSUID | BOX_NODEV | BOX_NOEXEC, false, e);
+	if (rc == 0 && unlinkat(devfd, ".bytes", 0) < 0) /* not before: a mount needs a name to start from */
+		return rt_fail(e, errno, "file for %s", path);
+	return rc;
 }
 
 /* ---- the step's mounts ------------------------------------------------------------------------- */

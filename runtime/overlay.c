@@ -18,8 +18,8 @@ enum { CONFIG_FLAG = 0, CONFIG_STRING = 1, CONFIG_CREATE = 6 };
 enum { OPEN_CLOEXEC = 1, MOVE_FROM_EMPTY = 0x04, MOVE_TO_LINKS = 0x10 }; /* links: a target may be /proc/self/fd/N */
 
 /* kernel Documentation/filesystems/overlayfs.rst.  volatile: no sync of the whole upper file system at unmount.
-   redirect_dir=off: a rename of a lower directory fails with EXDEV and is done by copying, so that an upper directory never
-   means a tree that is somewhere else. */
+   redirect_dir=nofollow (in a user namespace nothing else is taken): a rename of a lower directory fails with EXDEV and is done
+   by copying, so that an upper directory never means a tree that is somewhere else. */
 static const struct option {
 	const char *key, *value;
 	bool optional; /* younger than the oldest kernel we run on */
@@ -28,7 +28,7 @@ static const struct option {
 	{ "xino", "off", true },         /* 4.17 */
 	{ "index", "off", true },        /* 4.13 */
 	{ "metacopy", "off", true },     /* 4.19 */
-	{ "redirect_dir", "off", true }, /* 4.10 */
+	{ "redirect_dir", "nofollow", true }, /* 4.15 */
 };
 #define N_OPTIONS (sizeof(options) / sizeof(options[0]))
 

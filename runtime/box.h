@@ -16,10 +16,15 @@ enum ns_mode ns_get_mode(void);
 bool ns_in_chroot(void);
 
 /* Mount points that were made for a step and go away with it (execution.md 2 "Mount points"). */
+enum stub_kind {
+	STUB_DIR,  /* removed when empty */
+	STUB_FILE, /* removed when empty */
+	STUB_ANY,  /* not a directory, removed whatever is in it */
+};
 struct stub {
 	int parent; /* descriptor of the directory it was made in */
 	char *name;
-	bool dir;
+	enum stub_kind kind;
 };
 struct stubs {
 	struct stub *v;
@@ -29,6 +34,8 @@ struct stubs {
    parents are made too, 0755.  What was made is noted in `s` (NULL: it stays).  The parent's time is
    left as it was. */
 int stubs_make(int rootfd, const char *path, bool dir, struct stubs *s, struct rt_err *e);
+/* Notes one that the caller has made in directory `dir`. */
+int stubs_note(int dir, const char *name, enum stub_kind kind, struct stubs *s);
 /* Removes the stubs that are still empty, last made first, keeping the parents' times; frees the list. */
 void stubs_remove(struct stubs *s);
 
@@ -63,6 +70,19 @@ int dev_mask(struct rt_err *e);
 int dev_names(int rootfd, int devfd, const struct run_spec *s, struct rt_err *e);
 /* The address of the loopback device in a new network namespace comes up. */
 int dev_loopback(struct rt_err *e);
+
+/* Mode chroot, chroot.c. -1 when the step needs what this mode has not. */
+int chroot_refuse(const struct run_spec *s, struct rt_err *e);
+/* Device nodes and the here-document as stubs in the root itself. */
+int chroot_points(int rootfd, const struct run_spec *s, struct stubs *stubs, struct rt_err *e);
+/* In the child. */
+int chroot_enter(const struct run_spec *s, struct rt_err *e);
+/* The children this process had before the step; what comes to it until the end is killed. */
+struct strays {
+	char before[4096];
+};
+void chroot_watch(struct strays *w);
+void chroot_kill(const struct strays *w, pid_t session);
 
 /* Takes from the process and its children all but the capabilities a step has (S5.2). */
 int caps_bound(bool sys_chroot, struct rt_err *e);

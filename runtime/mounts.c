@@ -23,6 +23,14 @@ keep_time(int dir, const struct stat *before)
 	(void)utimensat(dir, ".", t, 0);
 }
 
+int
+stubs_note(int dir, const char *name, enum stub_kind kind, struct stubs *s)
+{
+	s->v = rt_grow(s->v, (s->n + 1) * sizeof(*s->v));
+	s->v[s->n] = (struct stub){ .parent = fcntl(dir, F_DUPFD_CLOEXEC, 3), .name = rt_strdup(name), .kind = kind };
+	return s->v[s->n++].parent < 0 ? -1 : 0;
+}
+
 /* One entry: mode 0755 whatever the umask.  Keeps a copy of `dir` when the stub is to be removed. */
 static int
 make_entry(int dir, const char *name, bool is_dir, struct stubs *s)
@@ -43,9 +51,7 @@ make_entry(int dir, const char *name, bool is_dir, struct stubs *s)
 	if (s == NULL)
 		return 0;
 	keep_time(dir, &before);
-	s->v = rt_grow(s->v, (s->n + 1) * sizeof(*s->v));
-	s->v[s->n] = (struct stub){ .parent = fcntl(dir, F_DUPFD_CLOEXEC, 3), .name = rt_strdup(name), .dir = is_dir };
-	return s->v[s->n++].parent < 0 ? -1 : 0;
+	return stubs_note(dir, name, is_dir ? STUB_DIR : STUB_FILE, s);
 }
 
 /* `path` has no links, path_resolve made it; what is there is opened, what is not is made. */
@@ -90,17 +96,25 @@ stubs_make(int rootfd, const char *path, bool dir, struct stubs *s, struct rt_er
 	return 0;
 }
 
+static void
+stub_remove(const struct stub *t)
+{
+	struct stat before, st;
+
+	if (t->kind == STUB_FILE && (fstatat(t->parent, t->name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
+	                             st.st_size != 0))
+		return;
+	if (fstat(t->parent, &before) == 0 && unlinkat(t->parent, t->name, t->kind == STUB_DIR ? AT_REMOVEDIR : 0) == 0)
+		keep_time(t->parent, &before);
+}
+
 void
 stubs_remove(struct stubs *s)
 {
 	while (s->n > 0) {
 		struct stub *t = &s->v[--s->n];
-		struct stat before, st;
-		bool empty = t->dir || (fstatat(t->parent, t->name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
-		                        st.st_size == 0);
 
-		if (empty && fstat(t->parent, &before) == 0 && unlinkat(t->parent, t->name, t->dir ? AT_REMOVEDIR : 0) == 0)
-			keep_time(t->parent, &before);
+		stub_remove(t);
 		rt_close_fd(&t->parent);
 		free(t->name);
 	}

@@ -34,6 +34,7 @@ struct job {
 	struct user user;
 	struct stubs stubs;
 	struct stat own; /* our own program */
+	bool boxed;      /* namespaces and mounts; else mode chroot */
 	struct report *report;
 	struct rt_err *e; /* the report's, in the child and out of it */
 };
@@ -167,15 +168,16 @@ enter_cwd(const struct job *j)
 
 /* stdin null, stdout and stderr the caller's pipe, nothing else (S5.5); both are a user's to open again by /dev/stdout. */
 static int
-set_descriptors(const struct job *j)
+set_descriptors(const struct job *j, int null)
 {
 	int out = j->s->out_fd < 3 ? fcntl(j->s->out_fd, F_DUPFD_CLOEXEC, 3) : j->s->out_fd;
-	int null = open("/dev/null", O_RDONLY); /* not O_CLOEXEC: it may be 0 already */
 
+	if (null < 0)
+		null = open("/dev/null", O_RDONLY); /* not O_CLOEXEC: it may be 0 already */
 	if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
 		return rt_fail(j->e, errno, "standard input and output");
-	if (j->user.uid != 0)
-		(void)fchown(1, j->user.uid, j->user.gid);
+	if (j->user.uid != 0 && fchown(1, j->user.uid, j->user.gid) < 0 && errno != EPERM && errno != EINVAL)
+		return rt_fail(j->e, errno, "give standard output to user %u", j->user.uid);
 	if (syscall(NR_CLOSE_RANGE, 3, ~0u, 0) < 0)
 		for (int fd = 3, end = (int)sysconf(_SC_OPEN_MAX); fd < end; fd++)
 			close(fd);
@@ -284,22 +286,34 @@ become_command(const struct job *j)
 	return each_candidate(j, exec_candidate);
 }
 
+/* What belongs to the process and outlives exec. */
+static int
+prepare_process(const struct job *j)
+{
+	const char *host = j->s->hostname != NULL ? j->s->hostname : "buildkitsandbox";
+	const struct rlimit no_core = { 0, 0 };
+
+	if (j->boxed && sethostname(host, strlen(host)) < 0)
+		return rt_fail(j->e, errno, "set host name %s", host);
+	if (setsid() < 0 || setrlimit(RLIMIT_CORE, &no_core) < 0)
+		return rt_fail(j->e, errno, "make a session without core files");
+	umask(022);
+	return 0;
+}
+
 static int
 child_main(void *arg)
 {
 	struct job *j = arg;
-	const struct run_spec *s = j->s;
-	const char *host = s->hostname != NULL ? s->hostname : "buildkitsandbox";
-	const struct rlimit no_core = { 0, 0 };
+	int null = -1;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
 	umask(0);
-	if (enter_root(j) == 0 && (!s->net_none || dev_loopback(j->e) == 0)) {
-		if (sethostname(host, strlen(host)) < 0 || setsid() < 0 || setrlimit(RLIMIT_CORE, &no_core) < 0)
-			rt_fail(j->e, errno, "prepare the process");
-		else if (enter_cwd(j) == 0 && set_descriptors(j) == 0 && umask(022) == 0)
-			become_command(j);
-	}
+	if (!j->boxed) /* a root without mounts may have no device that can be opened */
+		null = open("/dev/null", O_RDONLY);
+	if ((j->boxed ? enter_root(j) : chroot_enter(j->s, j->e)) == 0 && (!j->s->net_none || dev_loopback(j->e) == 0) &&
+	    enter_cwd(j) == 0 && prepare_process(j) == 0 && set_descriptors(j, null) == 0)
+		become_command(j);
 	j->report->failed = true;
 	_exit(127);
 }
@@ -312,12 +326,14 @@ child_main(void *arg)
 static pid_t
 start_child(struct job *j)
 {
-	int flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | FLAG_NEWCGROUP | SIGCHLD;
+	int flags = SIGCHLD;
 	_Alignas(16) char stack[128 << 10]; /* only what is used is ever touched */
 	sigset_t all, old;
 	pid_t pid;
 	int errnum;
 
+	if (j->boxed)
+		flags |= CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | FLAG_NEWCGROUP;
 #ifndef __SANITIZE_ADDRESS__
 	flags |= CLONE_VM | CLONE_VFORK;
 #endif
@@ -366,6 +382,24 @@ run_boxed(struct job *j, int rootfd, int *status, int *signal)
 }
 
 static int
+run_chroot(struct job *j, int rootfd, int *status, int *signal)
+{
+	struct strays strays;
+	pid_t pid;
+	int rc;
+
+	if (chroot_refuse(j->s, j->e) < 0 || chroot_points(rootfd, j->s, &j->stubs, j->e) < 0)
+		return -1;
+	chroot_watch(&strays);
+	pid = start_child(j);
+	if (pid < 0)
+		return rt_fail(j->e, errno, "start a process");
+	rc = finish_child(pid, j, status, signal);
+	chroot_kill(&strays, pid);
+	return rc;
+}
+
+static int
 run_job(struct job *j, int *status, int *signal)
 {
 	cleanup_fd int rootfd = open(j->s->root, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -381,7 +415,7 @@ run_job(struct job *j, int *status, int *signal)
 		return rt_fail(j->e, errno, "look at /proc/self/exe");
 	j->env = make_env(j->s->env, &j->user, &home);
 	mask = umask(022);
-	rc = run_boxed(j, rootfd, status, signal);
+	rc = (j->boxed ? run_boxed : run_chroot)(j, rootfd, status, signal);
 	umask(mask);
 	stubs_remove(&j->stubs);
 	return rc;
@@ -391,7 +425,7 @@ int
 run_command(const struct run_spec *spec, int *status, int *signal, struct rt_err *e)
 {
 	struct report local = { 0 };
-	struct job j = { .s = spec, .report = &local };
+	struct job j = { .s = spec, .report = &local, .boxed = ns_get_mode() != NS_CHROOT };
 	int rc;
 
 #ifdef __SANITIZE_ADDRESS__

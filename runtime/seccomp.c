@@ -102,7 +102,7 @@ static const struct sock_filter tail[] = {
 _Static_assert(N_DENIED + N_TAIL < 256, "a jump offset has 8 bits");
 
 /* As root the filter goes in by CAP_SYS_ADMIN so that set-id programs keep working, as with the peers; a user's
-   own namespace gets no_new_privs (S5.3). */
+   own namespace, and a root without that capability, gets no_new_privs (S5.3). */
 int
 seccomp_install(struct rt_err *e)
 {
@@ -116,7 +116,9 @@ seccomp_install(struct rt_err *e)
 		code[n] = (struct sock_filter)IF_EQ((uint32_t)denied[i], (uint8_t)(N_DENIED - i - 1 + N_TAIL - 1), 0);
 	for (size_t i = 0; i < N_TAIL; i++)
 		code[n++] = tail[i];
-	if ((ns_get_mode() == NS_RANGE || ns_get_mode() == NS_SINGLE) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+	if (!ns_overlay_user() && syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) == 0)
+		return 0;
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return rt_fail(e, errno, "set no_new_privs");
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) < 0)
 		return rt_fail_status(e, RT_NOMODE, "this kernel takes no system call filter (seccomp, errno %d)", errno);

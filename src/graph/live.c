@@ -66,6 +66,12 @@ read_assign(struct reader *r, const struct assign *a)
 bool
 graph_reads(struct graph *g, const struct var *var)
 {
+	return graph_reads_behind(g, var, NULL, 0);
+}
+
+bool
+graph_reads_behind(struct graph *g, const struct var *var, const struct gstage *stage, size_t first)
+{
 	struct reader r = { .var = var };
 
 	for (size_t i = 0; i < g->nglobals; i++) {
@@ -75,7 +81,7 @@ graph_reads(struct graph *g, const struct var *var)
 	for (size_t i = 0; i < g->nstages && !r.found; i++) {
 		struct gstage *s = g->stages[i];
 
-		for (size_t k = 0; s->live && k < s->nsteps; k++) {
+		for (size_t k = s == stage ? first : 0; s->live && k < s->nsteps; k++) {
 			if (s->steps[k]->dead)
 				continue;
 			step_values(s->steps[k], read_slot, &r);

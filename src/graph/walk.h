@@ -56,6 +56,8 @@ void step_values(struct step *s, value_slot_fn *fn, void *arg);
 
 /* Whether any live step, or any global that is not dead, reads `var` or falls back on it. */
 bool graph_reads(struct graph *g, const struct var *var);
+/* The same without the first `first` steps of `stage`. */
+bool graph_reads_behind(struct graph *g, const struct var *var, const struct gstage *stage, size_t first);
 
 /* The step before steps[k] that no pass has removed, or NULL. */
 struct step *stage_before(const struct gstage *g, size_t k);

@@ -41,6 +41,8 @@ struct assign {
 	const struct value *value; /* NULL: becomes unset unless overridden */
 	bool overridable;          /* ARG: a --build-arg of that name wins, raw */
 	const struct var *fallback; /* ARG without default: the global of that name, NULL when there is none */
+	const struct var *keep;     /* ARG that ends up without a value leaves the environment as it was: what the name meant
+	                               before (may be `var` itself), NULL when it meant nothing */
 };
 
 enum step_kind { STEP_FROM, STEP_ARG, STEP_SET, STEP_WORKDIR, STEP_COPY, STEP_ADD, STEP_RUN };

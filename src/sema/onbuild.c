@@ -1,0 +1,55 @@
+/* ONBUILD: the text that is stored, and the triggers that a stage of the same file runs. */
+#include "../base/buf.h"
+#include "../base/mem.h"
+#include "lower.h"
+
+/* The trigger as the config holds it: continuation lines joined, here-documents behind it. */
+const char *
+onbuild_text(const void *ctx, const struct inst *i)
+{
+	struct buf *text = buf_new(NULL);
+	char *s;
+
+	buf_add(text, i->rest.s, i->rest.len);
+	for (size_t k = 0; k < i->nheredocs; k++) {
+		buf_putc(text, '\n');
+		buf_add(text, i->heredocs[k].content, i->heredocs[k].len);
+		buf_puts(text, i->heredocs[k].name);
+	}
+	s = mem_dup(ctx, buf_str(text), text->len);
+	talloc_free(text);
+	return s;
+}
+
+/* Triggers are parsed with the default escape and judged only now. */
+static const struct inst *
+trigger(struct sema *s, const struct inst *i)
+{
+	struct diag *d = diag_new(NULL);
+	struct inst *inner = unit_parse_trigger(s->g, onbuild_text(s->g, i), d);
+
+	talloc_free(d);
+	return inner;
+}
+
+void
+onbuild_items(struct sema *s, struct stage_info *stage)
+{
+	const struct stage_info *parent = stage->base.kind == ORIGIN_STAGE ? &s->stages[stage->base.stage->index] : NULL;
+	const struct stage *from = parent != NULL && !parent->replaced ? parent->ast : NULL;
+
+	stage->items = mem_array(s, struct item, (from != NULL ? from->ninsts : 0) + stage->ast->ninsts);
+	for (size_t k = 0; from != NULL && k < from->ninsts; k++) {
+		const struct inst *i = from->insts[k], *inner;
+
+		if (i->kind != INST_ONBUILD)
+			continue;
+		if ((inner = trigger(s, i)) == NULL) {
+			stage->bad_trigger = i;
+			return;
+		}
+		stage->items[stage->nitems++] = (struct item){ .inst = inner, .onbuild = i };
+	}
+	for (size_t k = 0; k < stage->ast->ninsts && !stage->replaced; k++)
+		stage->items[stage->nitems++] = (struct item){ .inst = stage->ast->insts[k] };
+}

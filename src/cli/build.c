@@ -1,0 +1,54 @@
+/* `dockcc build`: compile, then run the script with docker build's options. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "../base/buf.h"
+#include "../base/mem.h"
+#include "command.h"
+#include "file.h"
+
+/* The script lives in memory only: the shell reads it from a descriptor, so nothing is left behind. */
+static int
+script_fd(const struct buf *text)
+{
+	int fd = memfd_create("build.sh", 0);
+
+	if (fd < 0 || !file_write_fd(fd, buf_str(text), text->len) || lseek(fd, 0, SEEK_SET) < 0)
+		return -1;
+	return fd;
+}
+
+int
+cmd_build(const void *ctx, const struct options *o)
+{
+	struct job j = { .o = o, .out = buf_new(ctx), .script = "build.sh" };
+	struct string_list argv = { 0 };
+	int status, fd;
+
+	if (o->context == NULL) {
+		fputs("dockcc: build needs a CONTEXT, a directory\n", stderr);
+		return EXIT_USAGE;
+	}
+	if (!find_dockerfile(ctx, o, &j))
+		return EXIT_INPUT;
+	if ((status = job_run(ctx, &j)) != EXIT_GOOD)
+		return status;
+	if ((fd = script_fd(j.out)) < 0) {
+		fprintf(stderr, "dockcc: the script: %s\n", strerror(errno));
+		return EXIT_HOST;
+	}
+	string_add(ctx, &argv, "sh");
+	string_add(ctx, &argv, mem_printf(ctx, "/dev/fd/%d", fd));
+	if (strcmp(o->context, "-") != 0)
+		string_add(ctx, &argv, mem_printf(ctx, "--context=%s", o->context));
+	if (o->quiet.n > 0)
+		string_add(ctx, &argv, "--progress=quiet");
+	options_for_script(o, &argv);
+	execv("/bin/sh", (char *const *)(uintptr_t)argv.v);
+	fprintf(stderr, "dockcc: /bin/sh: %s\n", strerror(errno));
+	return EXIT_HOST;
+}

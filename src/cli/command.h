@@ -1,0 +1,12 @@
+/* One function a command; each returns the exit status. */
+#ifndef CLI_COMMAND_H
+#define CLI_COMMAND_H
+
+#include "job.h"
+
+int cmd_compile(const void *ctx, const struct options *o);
+int cmd_build(const void *ctx, const struct options *o);
+/* The Dockerfile that -f or the context names, and how it is shown.  False after a message. */
+bool find_dockerfile(const void *ctx, const struct options *o, struct job *j);
+
+#endif

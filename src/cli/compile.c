@@ -1,0 +1,60 @@
+/* `dockcc compile`: the Dockerfile in, the script out. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../base/buf.h"
+#include "../base/mem.h"
+#include "command.h"
+#include "file.h"
+
+static const char *
+base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash != NULL ? slash + 1 : path;
+}
+
+bool
+find_dockerfile(const void *ctx, const struct options *o, struct job *j)
+{
+	const char *file = option_value(&o->file, NULL), *context = o->context != NULL ? o->context : ".";
+	struct stat st;
+
+	if (file == NULL && strcmp(context, "-") == 0)
+		file = "-";
+	if (file != NULL) {
+		j->dockerfile = file;
+		j->shown = strcmp(file, "-") == 0 ? "Dockerfile" : file[0] == '/' ? base_name(file) : file;
+		return true;
+	}
+	if (stat(context, &st) < 0 || !S_ISDIR(st.st_mode)) {
+		fprintf(stderr, "dockcc: %s: there is no such directory to build from\n", context);
+		return false;
+	}
+	/* spec/language.md 7: dockerfile in lower case is tried second */
+	j->dockerfile = mem_printf(ctx, "%s/Dockerfile", context);
+	if (stat(j->dockerfile, &st) < 0 && stat(mem_printf(ctx, "%s/dockerfile", context), &st) == 0)
+		j->dockerfile = mem_printf(ctx, "%s/dockerfile", context);
+	j->shown = strcmp(context, ".") == 0 ? base_name(j->dockerfile) : context[0] == '/' ? base_name(j->dockerfile) : j->dockerfile;
+	return true;
+}
+
+int
+cmd_compile(const void *ctx, const struct options *o)
+{
+	struct job j = { .o = o, .out = buf_new(ctx) };
+	bool script = strcmp(option_value(&o->emit, "sh"), "sh") == 0;
+	const char *out = option_value(&o->out, script && isatty(STDOUT_FILENO) ? "build.sh" : "-");
+	int status;
+
+	if (!find_dockerfile(ctx, o, &j))
+		return EXIT_INPUT;
+	j.script = strcmp(out, "-") == 0 ? "build.sh" : base_name(out);
+	status = job_run(ctx, &j);
+	if (status != EXIT_GOOD)
+		return status;
+	return file_write(out, buf_str(j.out), j.out->len, script ? 0755 : 0644) ? EXIT_GOOD : EXIT_HOST;
+}

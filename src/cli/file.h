@@ -1,0 +1,16 @@
+/* Files that commands read and write. */
+#ifndef CLI_FILE_H
+#define CLI_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct source;
+
+/* Reads a regular file, or standard input for "-", of at most 64 MiB (security.md S8).  NULL after a message. */
+struct source *file_read(const void *ctx, const char *path, const char *shown);
+/* Writes all of it or nothing: a temporary beside `path`, then a rename; "-" is standard output. */
+bool file_write(const char *path, const char *text, size_t len, unsigned mode);
+bool file_write_fd(int fd, const char *text, size_t len);
+
+#endif

@@ -1,0 +1,20 @@
+/* What compile and build share: from the options to the text of the result. */
+#ifndef CLI_JOB_H
+#define CLI_JOB_H
+
+#include "options.h"
+
+struct buf;
+
+struct job {
+	const struct options *o;
+	const char *dockerfile; /* path that is read */
+	const char *shown;      /* as messages and the script name it */
+	const char *script;     /* what the script calls itself */
+	struct buf *out;
+};
+
+/* Compiles; diagnostics go to standard error.  An exit status. */
+int job_run(const void *ctx, struct job *j);
+
+#endif

@@ -92,9 +92,9 @@ struct source_view {
 	struct ignore *ignore;
 };
 /* Opens where the files of (origin, from) come from; mounts stages and images read-only below `scratch`. */
-int source_open(struct build *b, enum origin origin, const char *from, const char *scratch, struct source_view *v,
+int view_open(struct build *b, enum origin origin, const char *from, const char *scratch, struct source_view *v,
                 struct rt_err *e);
-void source_close(struct source_view *v);
+void view_close(struct source_view *v);
 void copy_spec_of(const struct plan_step *s, const struct state *st, const struct build_options *o, struct copy_spec *spec,
                   struct copy_file **files);
 /* The id a cache mount has, hashed with what fills it: the directory's name below cache/. */

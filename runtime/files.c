@@ -82,7 +82,7 @@ open_image(struct build *b, const char *ref, const char *scratch, struct source_
 }
 
 int
-source_open(struct build *b, enum origin origin, const char *from, const char *scratch, struct source_view *v,
+view_open(struct build *b, enum origin origin, const char *from, const char *scratch, struct source_view *v,
             struct rt_err *e)
 {
 	struct list none = { 0 };
@@ -114,12 +114,12 @@ source_open(struct build *b, enum origin origin, const char *from, const char *s
 		break;
 	}
 	if (rc < 0)
-		source_close(v);
+		view_close(v);
 	return rc;
 }
 
 void
-source_close(struct source_view *v)
+view_close(struct source_view *v)
 {
 	rt_close_fd(&v->source.rootfd);
 	ignore_free(v->ignore);

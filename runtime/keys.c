@@ -146,13 +146,13 @@ put_source(struct build *b, struct sha256 *h, enum origin origin, const char *fr
 	case FROM_CONTEXT:
 		break;
 	}
-	if (source_open(b, origin, from, NULL, &v, e) < 0)
+	if (view_open(b, origin, from, NULL, &v, e) < 0)
 		return -1;
 	char *memo = rt_printf("%s/memo", b->store.path);
 
 	rc = copy_digest(&v.source, spec, memo, sum, e);
 	free(memo);
-	source_close(&v);
+	view_close(&v);
 	sha256_update(h, sum, sizeof(sum));
 	return rc;
 }

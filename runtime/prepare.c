@@ -107,7 +107,7 @@ prepare_bind(struct build *b, const struct plan_mount *p, const char *scratch, s
 	char *dir;
 	int rc = 0;
 
-	if (source_open(b, p->origin, p->from, scratch, &v, e) < 0)
+	if (view_open(b, p->origin, p->from, scratch, &v, e) < 0)
 		return -1;
 	r->source = p->source;
 	if (v.source.is_context) {
@@ -121,7 +121,7 @@ prepare_bind(struct build *b, const struct plan_mount *p, const char *scratch, s
 	} else {
 		r->root = own(m, rt_strdup(v.dir));
 	}
-	source_close(&v);
+	view_close(&v);
 	r->readonly = !p->readwrite;
 	if (rc == 0 && p->readwrite) {
 		r->rw_discard = true;
@@ -146,10 +146,10 @@ fill_cache(struct build *b, const struct plan_mount *p, const struct run_mount *
 	if (p->origin == FROM_NOTHING) {
 		rc = chmod(fresh, r->mode) < 0 || chown(fresh, r->uid, r->gid) < 0 ? rt_fail(e, errno, "make %s", dir) : 0;
 	} else {
-		rc = source_open(b, p->origin, p->from, scratch, &v, e);
+		rc = view_open(b, p->origin, p->from, scratch, &v, e);
 		if (rc == 0) {
 			rc = copy_view(&v, p->source, fresh, e);
-			source_close(&v);
+			view_close(&v);
 		}
 		from = rt_printf("%s/source", fresh);
 	}

@@ -201,7 +201,7 @@ do_copy(struct worker *w, const struct plan_step *s, const char *root, struct rt
 	if (s->excludes.n > 0 && (spec.exclude = ignore_patterns(&s->excludes, e)) == NULL)
 		return -1;
 	rc = spec.npaths > 0 || s->verb == VERB_COPY
-	         ? source_open(w->b, spec.npaths > 0 ? s->origin : FROM_NOTHING, s->from, scratch, &v, e) : 0;
+	         ? view_open(w->b, spec.npaths > 0 ? s->origin : FROM_NOTHING, s->from, scratch, &v, e) : 0;
 	if (rc == 0) {
 		fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		rc = fd < 0 ? rt_fail(e, errno, "open %s", root) : copy_run(&v.source, fd, &spec, e);
@@ -211,12 +211,12 @@ do_copy(struct worker *w, const struct plan_step *s, const char *root, struct rt
 		struct rt_err ignored;
 		char *dir = rt_strdup(v.dir);
 
-		source_close(&v);
+		view_close(&v);
 		if (strstr(dir, "/view-") != NULL)
 			overlay_umount(dir, &ignored);
 		free(dir);
 	} else {
-		source_close(&v);
+		view_close(&v);
 	}
 	if (spec.exclude != NULL)
 		ignore_free((struct ignore *)(uintptr_t)spec.exclude);

@@ -1,6 +1,7 @@
 /* `dockcc build`: compile, then run the script with docker build's options. */
 #include <errno.h>
 #include <stdio.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>

@@ -37,9 +37,8 @@ require(struct eval *e, const struct word_part *part, bool set, const struct buf
 	         text->len > 0 ? buf_str(text) : why);
 }
 
-static bool
-match(struct eval *e, struct buf *out, const struct word_part *part, const char *value, const struct buf *pattern,
-      const struct buf *repl)
+enum word_match
+word_match(struct buf *out, enum word_op op, const char *value, const char *pattern, const char *repl)
 {
 	static const enum pattern_op ops[] = {
 		[WORD_PREFIX] = PATTERN_PREFIX, [WORD_PREFIX_LONG] = PATTERN_PREFIX_LONG, [WORD_SUFFIX] = PATTERN_SUFFIX,
@@ -48,17 +47,32 @@ match(struct eval *e, struct buf *out, const struct word_part *part, const char 
 	};
 	char *result;
 
-	switch (pattern_apply(&result, ops[part->op], value, buf_str(pattern), buf_str(repl))) {
+	switch (pattern_apply(&result, ops[op], value, pattern, repl)) {
 	case PATTERN_OK:
 		buf_puts(out, result);
 		free(result);
-		return true;
+		return WORD_MATCH_OK;
 	case PATTERN_INVALID:
+		return WORD_MATCH_INVALID;
+	case PATTERN_TOO_LARGE:
+	case PATTERN_NO_MEMORY:
+		break;
+	}
+	return WORD_MATCH_TOO_LARGE;
+}
+
+static bool
+match(struct eval *e, struct buf *out, const struct word_part *part, const char *value, const struct buf *pattern,
+      const struct buf *repl)
+{
+	switch (word_match(out, part->op, value, buf_str(pattern), buf_str(repl))) {
+	case WORD_MATCH_OK:
+		return true;
+	case WORD_MATCH_INVALID:
 		diag_add(e->d, DIAG_BAD_WORD, e->source, part->at,
 		         "in a pattern a backslash may stand only before * ? \\ / and }");
 		return false;
-	case PATTERN_TOO_LARGE:
-	case PATTERN_NO_MEMORY:
+	case WORD_MATCH_TOO_LARGE:
 		break;
 	}
 	diag_add(e->d, DIAG_WORD_TOO_LONG, e->source, part->at, "the pattern and the value are too large to be matched");

@@ -8,6 +8,7 @@
 
 #include "../base/source.h"
 
+struct buf;
 struct diag;
 struct text;
 
@@ -61,5 +62,10 @@ char *word_eval(const void *ctx, const struct word_tree *tree, word_lookup_fn *l
 
 /* Calls `fn` for every variable that is read, in order, nested ones included. */
 void word_names(const struct word_tree *tree, void (*fn)(void *arg, const struct word_part *var), void *arg);
+
+enum word_match { WORD_MATCH_OK, WORD_MATCH_INVALID, WORD_MATCH_TOO_LARGE };
+
+/* Appends what the operators WORD_PREFIX and up leave of `value`.  `repl` is used by the replacements only. */
+enum word_match word_match(struct buf *out, enum word_op op, const char *value, const char *pattern, const char *repl);
 
 #endif

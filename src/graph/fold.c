@@ -3,7 +3,6 @@
 
 #include "../base/buf.h"
 #include "../base/mem.h"
-#include "../front/pattern.h"
 #include "walk.h"
 
 struct folder {
@@ -38,15 +37,15 @@ fold_pattern(struct folder *f, struct value_builder *out, const struct value_par
 {
 	bool ready = known.state != KNOWN_NOT && value_is_static(repl);
 	struct buf *text;
-	enum pattern_result r;
+	enum word_match r;
 
 	if (!value_is_static(arg))
 		return keep(out, p, arg, repl);
 	text = buf_new(out);
-	r = pattern_apply(text, p->op, ready && known.text != NULL ? known.text : "", value_text(arg),
+	r = word_match(text, p->op, ready && known.text != NULL ? known.text : "", value_text(arg),
 	                  ready ? value_text(repl) : "");
-	if (r != PATTERN_OK)
-		return fail(f, r == PATTERN_INVALID ? FOLD_PATTERN : FOLD_LONG, p, NULL);
+	if (r != WORD_MATCH_OK)
+		return fail(f, r == WORD_MATCH_INVALID ? FOLD_PATTERN : FOLD_LONG, p, NULL);
 	if (!ready)
 		return keep(out, p, arg, repl);
 	builder_text(out, buf_str(text), text->len, p->at);

@@ -115,6 +115,7 @@ parse_options(struct build_options *o, char **argv, struct rt_err *e)
 
 	*o = (struct build_options){ .script = "build.sh", .dockerfile = "Dockerfile", .jobs = cpus > 0 ? (unsigned)cpus : 1 };
 	o->mode = getenv("DOCKCC_MODE");
+	build_contexts(o);
 	for (; *argv != NULL; argv++)
 		if (one_option(o, table, sizeof(table) / sizeof(table[0]), *argv, e) < 0)
 			return -1;

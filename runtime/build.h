@@ -62,6 +62,8 @@ struct build {
 /* The time that new parts of the image carry, RFC 3339: SOURCE_DATE_EPOCH or 1970. */
 const char *build_created(const struct build_options *o, char out[32]);
 struct stage_build *build_stage(const struct build *b, const char *id);
+/* Named contexts that the script hands down in $DOCKCC_BUILD_CONTEXTS, NAME=LOCATION a line. */
+void build_contexts(struct build_options *o);
 /* The location given for a named context or image, NULL: look in the store. */
 const char *build_location(const struct build *b, const char *name);
 /* True when `location` is a plain directory; *path is it. */

@@ -10,6 +10,22 @@
 #include "path.h"
 #include "sha256.h"
 
+void
+build_contexts(struct build_options *o)
+{
+	const char *p = getenv("DOCKCC_BUILD_CONTEXTS");
+
+	while (p != NULL && *p != '\0') {
+		size_t n = strcspn(p, "\n");
+		char *one = rt_strndup(p, n);
+
+		if (strchr(one, '=') != NULL)
+			list_add(&o->contexts, one);
+		free(one);
+		p += n + (p[n] == '\n');
+	}
+}
+
 static int
 open_directory(struct source_view *v, const char *path, struct rt_err *e)
 {

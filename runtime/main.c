@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "build.h"
+#include "pattern.h"
 #include "verbs.h"
 
 #ifndef DOCKCC_VERSION
@@ -32,6 +33,7 @@ cmd_version(char **argv, struct rt_err *e)
 static char **
 common_options(char **argv, struct build_options *o, struct rt_err *e)
 {
+	build_contexts(o);
 	for (; *argv != NULL && strncmp(*argv, "--", 2) == 0; argv++) {
 		if (strcmp(*argv, "--") == 0)
 			return argv + 1;
@@ -102,6 +104,34 @@ cmd_import(char **argv, struct rt_err *e)
 	rc = image_import(&s, argv[0], argv[1] != NULL ? argv[1] : argv[0], e);
 	store_close(&s);
 	return rc;
+}
+
+int
+cmd_match(char **argv, struct rt_err *e)
+{
+	static const char *const names[] = { "prefix", "prefix-long", "suffix", "suffix-long", "replace", "replace-all" };
+	char *result;
+	size_t op = 0, n = 0;
+	int rc;
+
+	while (argv[n] != NULL)
+		n++;
+	while (n > 0 && op < 6 && strcmp(argv[0], names[op]) != 0)
+		op++;
+	if (n < 3 || op == 6 || (op >= 4) != (n == 4))
+		return rt_fail_status(e, RT_USAGE, "match takes an operator, a value, a pattern and for replace a text");
+	switch (pattern_apply(&result, (enum pattern_op)op, argv[1], argv[2], argv[3])) {
+	case PATTERN_OK:
+		rc = rt_write_all(STDOUT_FILENO, result, strlen(result), "standard output", e);
+		free(result);
+		return rc;
+	case PATTERN_INVALID:
+		return rt_fail_status(e, RT_USAGE, "in a pattern a backslash may stand only before * ? \\ / and }");
+	case PATTERN_TOO_LARGE:
+	case PATTERN_NO_MEMORY:
+		break;
+	}
+	return rt_fail_status(e, RT_USAGE, "the pattern and the value are too large to be matched");
 }
 
 static void

@@ -101,7 +101,7 @@ option() {
       esac ;;
     --context) context=$2 ;;
     --store) store=$2 ;;
-    --target) target=$2 ;;
+    --target) target=$(printf '%s' "$2" | tr '[:upper:]' '[:lower:]') ;;
     *) return 2 ;;
   esac
   return 1
@@ -148,5 +148,5 @@ main() {
   find_runtime
   export DOCKCC_BUILD_CONTEXTS="$contexts"
   plan | "$rt" build "--script=$script" "--dockerfile=$dockerfile" "--context=$context" "--store=$store" \
-    "--target=$(target_id)" "$@"
+    "--target=$target" "$@"
 }

@@ -133,7 +133,7 @@ header(struct sh *s)
 	buf_printf(s->out, "# passes   %s  (why: dockcc compile --explain)\n", s->o->passes);
 	buf_printf(s->out, "# use      sh %s [-t NAME] [-o oci:DIR] [--build-arg NAME=VALUE] [-j N] [-n] [--help]\n", s->o->script);
 	buf_puts(s->out,
-	         "# shellcheck disable=SC2034,SC2154,SC2250,SC2310,SC2312,SC2317,SC3040\n"
+	         "# shellcheck disable=SC2016,SC2034,SC2250,SC2310,SC2312,SC2317\n"
 	         "if [ -n \"${ZSH_VERSION-}\" ]; then emulate sh; fi\n"
 	         "set -eu\n"
 	         "user_path=${PATH-}\n"
@@ -203,7 +203,7 @@ structural(const struct sh *s, const char *name, const struct global **global)
 static bool
 is_name(const char *s)
 {
-	return *s != '\0' && !(*s >= '0' && *s <= '9') && sh_is_plain(s, strlen(s)) && strpbrk(s, "./:@%+,-") == NULL;
+	return *s != '\0' && !(*s >= '0' && *s <= '9') && sh_is_plain(s, strlen(s)) && strpbrk(s, "./:@%+,-=") == NULL;
 }
 
 /* set_arg NAME=VALUE: one case an argument; a bare NAME takes the value of the environment. */
@@ -226,7 +226,7 @@ set_arg(struct sh *s, const char **names, size_t n)
 		}
 		buf_printf(s->out, "    %s=*) %s=${1#*=} ;;\n", buf_str(word), buf_str(given));
 		if (is_name(names[i]) && strcmp(names[i], "PATH") != 0)
-			buf_printf(s->out, "    %s) if [ \"${%s+x}\" ]; then %s=$%s; fi ;;\n", buf_str(word), names[i], buf_str(given), names[i]);
+			buf_printf(s->out, "    %s) if [ -n \"${%s+x}\" ]; then %s=$%s; fi ;;\n", buf_str(word), names[i], buf_str(given), names[i]);
 	}
 	buf_puts(s->out, "    *) ;;\n  esac\n}\n\n");
 }
@@ -388,8 +388,7 @@ schedule(struct sh *s)
 		talloc_free(seen);
 	}
 	buf_puts(s->out, "    *) die 64 \"this script was compiled without the stage $target: dockcc compile --target $target\" ;;\n"
-	                 "  esac\n  record end\n}\n"
-	                 "target_id() { printf '%s' \"$target\" | tr 'A-Z' 'a-z'; }\n");
+	                 "  esac\n  record end\n}\n");
 }
 
 bool

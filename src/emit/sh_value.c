@@ -165,7 +165,7 @@ sh_value(struct sh *s, const struct value *v)
 static void
 branch(struct sh *s, bool *open, const char *from, const char *to)
 {
-	buf_printf(s->out, "%s%s [ \"${%s+x}\" ]; then %s=$%s\n", s->indent, *open ? "elif" : "if", from, to, from);
+	buf_printf(s->out, "%s%s [ -n \"${%s+x}\" ]; then %s=$%s\n", s->indent, *open ? "elif" : "if", from, to, from);
 	*open = true;
 }
 

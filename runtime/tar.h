@@ -28,7 +28,8 @@ struct tar_options {
 	enum tar_mode mode;
 	bool opaque_user;         /* user.overlay.* instead of trusted.overlay.* */
 	int64_t chown_uid, chown_gid; /* -1: as in the archive */
-	uint64_t max_bytes, max_entries;
+	uint64_t max_bytes, max_entries; /* 0: 64 GiB, 4,000,000 */
+	struct list *implied;     /* NULL, or receives the directories that had to be made without an entry of their own */
 	const char *what;         /* for messages */
 };
 /* Unpacks into the directory rootfd. Hostile input: security.md S2. */

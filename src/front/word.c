@@ -1,9 +1,10 @@
+#include <stdlib.h>
 #include <string.h>
 
+#include "../../runtime/pattern.h"
 #include "../base/buf.h"
 #include "../base/diag.h"
 #include "../base/mem.h"
-#include "pattern.h"
 #include "word.h"
 
 enum { RESULT_LIMIT = 1 << 20 };
@@ -40,14 +41,24 @@ static bool
 match(struct eval *e, struct buf *out, const struct word_part *part, const char *value, const struct buf *pattern,
       const struct buf *repl)
 {
-	switch (pattern_apply(out, part->op, value, buf_str(pattern), buf_str(repl))) {
+	static const enum pattern_op ops[] = {
+		[WORD_PREFIX] = PATTERN_PREFIX, [WORD_PREFIX_LONG] = PATTERN_PREFIX_LONG, [WORD_SUFFIX] = PATTERN_SUFFIX,
+		[WORD_SUFFIX_LONG] = PATTERN_SUFFIX_LONG, [WORD_REPLACE] = PATTERN_REPLACE,
+		[WORD_REPLACE_ALL] = PATTERN_REPLACE_ALL,
+	};
+	char *result;
+
+	switch (pattern_apply(&result, ops[part->op], value, buf_str(pattern), buf_str(repl))) {
 	case PATTERN_OK:
+		buf_puts(out, result);
+		free(result);
 		return true;
 	case PATTERN_INVALID:
 		diag_add(e->d, DIAG_BAD_WORD, e->source, part->at,
 		         "in a pattern a backslash may stand only before * ? \\ / and }");
 		return false;
 	case PATTERN_TOO_LARGE:
+	case PATTERN_NO_MEMORY:
 		break;
 	}
 	diag_add(e->d, DIAG_WORD_TOO_LONG, e->source, part->at, "the pattern and the value are too large to be matched");

@@ -1,0 +1,235 @@
+/* `dockcc-rt build`: reads a plan, runs what is missing, writes the image. */
+#include "build.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "output.h"
+#include "verbs.h"
+
+static int
+number(const char *s, unsigned *out, struct rt_err *e)
+{
+	char *end;
+	unsigned long n = strtoul(s, &end, 10);
+
+	if (!isdigit((unsigned char)*s) || *end != '\0' || n == 0 || n > 4096)
+		return rt_fail_status(e, RT_USAGE, "--jobs takes a number from 1 to 4096, not %s", s);
+	*out = (unsigned)n;
+	return 0;
+}
+
+static int
+progress_kind(const char *s, enum progress_kind *out, struct rt_err *e)
+{
+	static const struct {
+		const char *name;
+		enum progress_kind kind;
+	} kinds[] = { { "auto", PROGRESS_PLAIN }, { "plain", PROGRESS_PLAIN }, { "tty", PROGRESS_TTY }, { "raw", PROGRESS_RAW },
+		{ "quiet", PROGRESS_QUIET }, { "json", PROGRESS_JSON }, { "rawjson", PROGRESS_JSON } };
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (strcmp(s, kinds[i].name) == 0) {
+			*out = kinds[i].kind;
+			return 0;
+		}
+	return rt_fail_status(e, RT_USAGE, "--progress is auto, plain, tty, raw, quiet or json, not %s", s);
+}
+
+/* Seconds since the epoch, from SOURCE_DATE_EPOCH as a build argument or in the environment. */
+static int
+source_date(struct build_options *o, struct rt_err *e)
+{
+	const char *s = getenv("SOURCE_DATE_EPOCH");
+	char *end;
+
+	for (size_t i = 0; i < o->build_args.n; i++)
+		if (strncmp(o->build_args.v[i], "SOURCE_DATE_EPOCH=", 18) == 0)
+			s = o->build_args.v[i] + 18;
+	o->epoch = -1;
+	if (s == NULL || *s == '\0')
+		return 0;
+	errno = 0;
+	o->epoch = strtoll(s, &end, 10);
+	if (!isdigit((unsigned char)*s) || *end != '\0' || errno != 0)
+		return rt_fail_status(e, RT_USAGE, "SOURCE_DATE_EPOCH=%s is no number of seconds", s);
+	return 0;
+}
+
+struct string_option {
+	const char *name;
+	const char **to;
+	struct list *list;
+};
+
+static int
+one_option(struct build_options *o, const struct string_option *table, size_t n, const char *word, struct rt_err *e)
+{
+	const char *eq = strchr(word, '=');
+	size_t len = eq != NULL ? (size_t)(eq - word) : strlen(word);
+
+	if (strcmp(word, "--no-cache") == 0)
+		o->no_cache = true;
+	else if (strcmp(word, "--dry-run") == 0)
+		o->dry_run = true;
+	else if (strcmp(word, "--list") == 0)
+		o->list = true;
+	else if (eq != NULL && strncmp(word, "--jobs", len) == 0 && len == 6)
+		return number(eq + 1, &o->jobs, e);
+	else if (eq != NULL && strncmp(word, "--progress", len) == 0 && len == 10)
+		return progress_kind(eq + 1, &o->progress, e);
+	else {
+		for (size_t i = 0; eq != NULL && i < n; i++) {
+			if (strlen(table[i].name) != len || strncmp(table[i].name, word, len) != 0)
+				continue;
+			if (table[i].list != NULL)
+				list_add(table[i].list, eq + 1);
+			else
+				*table[i].to = eq + 1;
+			return 0;
+		}
+		return rt_fail_status(e, RT_USAGE, "build does not know %s", word);
+	}
+	return 0;
+}
+
+static int
+parse_options(struct build_options *o, char **argv, struct rt_err *e)
+{
+	const struct string_option table[] = {
+		{ "--script", &o->script, NULL }, { "--context", &o->context, NULL }, { "--dockerfile", &o->dockerfile, NULL },
+		{ "--dockerignore", &o->ignore_file, NULL }, { "--target", &o->target, NULL }, { "--store", &o->store, NULL },
+		{ "--mode", &o->mode, NULL }, { "--platform", &o->platform, NULL }, { "--iidfile", &o->iidfile, NULL },
+		{ "--metadata-file", &o->metadata_file, NULL }, { "--output", NULL, &o->outputs }, { "--tag", NULL, &o->tags },
+		{ "--build-context", NULL, &o->contexts }, { "--secret", NULL, &o->secrets }, { "--ssh", NULL, &o->ssh },
+		{ "--build-arg", NULL, &o->build_args }, { "--label", NULL, &o->labels }, { "--annotation", NULL, &o->annotations },
+		{ "--add-host", NULL, &o->add_hosts },
+	};
+	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+
+	*o = (struct build_options){ .script = "build.sh", .dockerfile = "Dockerfile", .jobs = cpus > 0 ? (unsigned)cpus : 1 };
+	o->mode = getenv("DOCKCC_MODE");
+	for (; *argv != NULL; argv++)
+		if (one_option(o, table, sizeof(table) / sizeof(table[0]), *argv, e) < 0)
+			return -1;
+	if (o->context != NULL && *o->context == '\0')
+		o->context = NULL;
+	return source_date(o, e) < 0 || output_check(o, e) < 0 ? -1 : 0;
+}
+
+/* The platform as GOOS/GOARCH names it, from the option or the machine. */
+static int
+find_platform(struct build *b, struct rt_err *e)
+{
+	struct utsname u;
+	char *copy, *part, *rest;
+
+	b->os = "linux";
+	if (b->o->platform == NULL) {
+		uname(&u);
+		b->arch = strcmp(u.machine, "x86_64") == 0 ? "amd64" : strcmp(u.machine, "aarch64") == 0 ? "arm64" : rt_strdup(u.machine);
+		return 0;
+	}
+	copy = rest = rt_strdup(b->o->platform); /* kept: the parts point into it */
+	part = strsep(&rest, "/");
+	b->os = part;
+	b->arch = strsep(&rest, "/");
+	b->variant = rest;
+	if (b->arch == NULL || strcmp(b->os, "linux") != 0)
+		return rt_fail_status(e, RT_USAGE, "--platform=%s: this program builds linux/ARCH[/VARIANT]", copy);
+	return 0;
+}
+
+static void
+rfc3339(int64_t seconds, char out[32])
+{
+	time_t t = (time_t)seconds;
+	struct tm tm;
+
+	gmtime_r(&t, &tm);
+	strftime(out, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+const char *
+build_created(const struct build_options *o, char out[32])
+{
+	rfc3339(o->epoch >= 0 ? o->epoch : 0, out);
+	return out;
+}
+
+/* --list and --dry-run: one line a step, with what would happen to it. */
+static void
+list_steps(const struct build *b)
+{
+	for (size_t i = 0; i < b->plan.nstages; i++) {
+		const struct stage_build *sb = &b->stages[i];
+		size_t u = 0;
+
+		for (size_t k = 0; k < sb->plan->nsteps; k++) {
+			const struct plan_step *s = &sb->plan->steps[k];
+			char *title = step_title(s), *shown;
+			const char *what = "";
+
+			title[strcspn(title, "\n")] = '\0';
+			shown = rt_printable(title);
+			while (u < sb->nunits && sb->units[u].end <= k)
+				u++;
+			if (u < sb->nunits && k >= sb->units[u].first)
+				what = sb->units[u].cached ? "CACHED" : sb->needed ? "RUN" : "SKIP";
+			printf("%-10s %-7s %5s  %-60s %s\n", s->id, verb_name(s->verb), s->lines, shown, b->o->dry_run ? what : "");
+			free(shown);
+			free(title);
+		}
+	}
+	fflush(stdout);
+}
+
+static int
+run_build(struct build *b, struct rt_err *e)
+{
+	const char *store = b->o->store;
+
+	if (store_open(&b->store, store, e) < 0 || ns_enter(b->o->mode, &b->mode, e) < 0)
+		return -1;
+	if (build_keys(b, e) < 0)
+		return -1;
+	if (b->o->dry_run || b->o->list) {
+		list_steps(b);
+		return 0;
+	}
+	if (store_clean(&b->store, e) < 0)
+		return -1;
+	if (b->target->done)
+		progress_cached(b);
+	else if (sched_run(b, e) < 0)
+		return -1;
+	return output_write(b, e);
+}
+
+int
+cmd_build(char **argv, struct rt_err *e)
+{
+	struct build_options o;
+	struct build b = { .o = &o, .context_fd = -1 };
+
+	char *shown;
+
+	if (parse_options(&o, argv, e) == 0 && find_platform(&b, e) == 0 && plan_read(STDIN_FILENO, &b.plan, e) == 0 &&
+	    run_build(&b, e) == 0)
+		return 0;
+	if (e->text[0] != '\0') {
+		/* no step failed: the last line says so in the form of a step's failure */
+		shown = rt_printable(e->text);
+		fprintf(stderr, "dockcc-rt: %s\n%s: failed step=- line=- status=%d kind=%s\n", shown, o.script, e->status,
+		        e->status == RT_USAGE ? "usage" : e->status == RT_DIGEST ? "digest" : e->status == RT_NOMODE ? "mode" : "io");
+		free(shown);
+		e->text[0] = '\0';
+	}
+	return -1;
+}

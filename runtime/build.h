@@ -1,0 +1,115 @@
+/* A build in the making: what `dockcc-rt build` was told, the plan, and what is known of every stage. */
+#ifndef RT_BUILD_H
+#define RT_BUILD_H
+
+#include "copy.h"
+#include "image.h"
+#include "plan.h"
+#include "state.h"
+
+enum progress_kind { PROGRESS_PLAIN, PROGRESS_TTY, PROGRESS_RAW, PROGRESS_QUIET, PROGRESS_JSON };
+
+struct build_options {
+	const char *script;       /* name for messages, "build.sh" */
+	const char *context;      /* directory or NULL */
+	const char *dockerfile;   /* name for messages and for its own ignore file */
+	const char *ignore_file;  /* NULL: <dockerfile>.dockerignore, else .dockerignore of the context */
+	const char *target;       /* stage id; NULL: the last */
+	const char *store, *mode, *platform;
+	struct list outputs, tags, contexts, secrets, ssh, build_args, labels, annotations, add_hosts;
+	const char *iidfile, *metadata_file, *from_step;
+	unsigned jobs;
+	bool no_cache, dry_run, list;
+	enum progress_kind progress;
+	int64_t epoch;            /* SOURCE_DATE_EPOCH in seconds, -1: none */
+};
+
+/* Steps that share one layer: a layer step and those joined to it. */
+struct unit {
+	size_t first, end;        /* steps [first, end) that make the layer; others between belong to nobody */
+	char key[65];             /* names the layer */
+	bool cached;
+};
+
+struct stage_build {
+	struct plan_stage *plan;
+	struct list layers;       /* base layers, then one a unit; names, lowest first */
+	size_t nbase;             /* layers that come from the base */
+	struct unit *units;
+	size_t nunits;
+	struct stage_build *base; /* FROM stage */
+	const char *location;     /* of the base image, NULL: the store */
+	bool base_image;          /* FROM an image */
+	struct state begin, end;  /* config and environment after FROM and after the last step */
+	char fs[65];              /* names the file system at the end: a function of base and keys */
+	bool base_missing;        /* a base layer is not in the store yet */
+	bool needed;              /* something below has to run, or its result is exported */
+	bool done;                /* all layers are in the store */
+};
+
+struct build {
+	const struct build_options *o;
+	struct plan plan;
+	struct store store;
+	struct stage_build *stages;
+	struct stage_build *target;
+	int context_fd;           /* -1: there is none */
+	struct ignore *ignore;    /* of the context, NULL: nothing is left out */
+	const char *mode;         /* how commands are isolated */
+	const char *os, *arch, *variant;
+};
+
+/* The time that new parts of the image carry, RFC 3339: SOURCE_DATE_EPOCH or 1970. */
+const char *build_created(const struct build_options *o, char out[32]);
+struct stage_build *build_stage(const struct build *b, const char *id);
+/* The location given for a named context or image, NULL: look in the store. */
+const char *build_location(const struct build *b, const char *name);
+/* True when `location` is a plain directory; *path is it. */
+bool build_directory(const char *location, const char **path);
+
+/* keys.c: keys, layers, states and what is cached, without running anything. */
+int build_keys(struct build *b, struct rt_err *e);
+/* Opens the build context and its ignore file once. */
+int build_context(struct build *b, struct rt_err *e);
+
+/* worker.c: what a worker tells the scheduler, one message a packet, text behind it. */
+enum message_kind { MSG_ACQUIRE, MSG_NEED, MSG_START, MSG_DONE, MSG_FAIL, MSG_GO };
+struct message {
+	enum message_kind kind;
+	uint32_t stage, step;     /* positions in the plan */
+	int32_t status;           /* MSG_FAIL: exit status to pass on */
+	int32_t signal;
+	bool cached;
+	char text[1024];          /* MSG_FAIL: the story */
+};
+/* Runs what is missing of a stage; never returns. `ctl` is a packet socket, `out` takes the commands' output. */
+void worker_main(struct build *b, struct stage_build *sb, int ctl, int out) __attribute__((noreturn));
+
+/* files.c: sources of COPY, ADD and mounts. */
+struct source_view {
+	struct copy_source source;
+	char *what, *dir;         /* dir: absolute path of the mounted or plain directory */
+	struct ignore *ignore;
+};
+/* Opens where the files of (origin, from) come from; mounts stages and images read-only below `scratch`. */
+int source_open(struct build *b, enum origin origin, const char *from, const char *scratch, struct source_view *v,
+                struct rt_err *e);
+void source_close(struct source_view *v);
+void copy_spec_of(const struct plan_step *s, const struct state *st, const struct build_options *o, struct copy_spec *spec,
+                  struct copy_file **files);
+/* The id a cache mount has, hashed with what fills it: the directory's name below cache/. */
+void cache_name(const struct build *b, const struct plan_mount *m, char out[65]);
+char *mount_target(const struct state *st, const struct plan_mount *m, unsigned nssh);
+
+/* sched.c: runs the stages that need it. -1 with `e`; *failed tells the step, NULL when none. */
+int sched_run(struct build *b, struct rt_err *e);
+
+/* progress.c */
+/* The lines of a build in which everything is there already. */
+void progress_cached(struct build *b);
+void progress_start(struct build *b, const struct plan_step *s);
+void progress_output(struct build *b, const struct plan_step *s, const char *p, size_t n);
+void progress_done(struct build *b, const struct plan_step *s, bool cached, double seconds);
+void progress_fail(struct build *b, const struct plan_step *s, double seconds, const struct message *m);
+
+#endif

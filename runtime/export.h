@@ -1,0 +1,36 @@
+/* What the kinds of export share. */
+#ifndef RT_EXPORT_H
+#define RT_EXPORT_H
+
+#include "image.h"
+#include "stream.h"
+
+struct json;
+
+struct export {
+	struct store *store;
+	const struct export_image *im;
+	enum export_compression compression;
+	int level;
+	int out;             /* the directory that becomes the layout */
+	struct json *others; /* index entries that stay */
+};
+
+/* A file that appears under its name only when it is whole, or standard output ("-"). */
+struct output {
+	char *name, *tmp; /* tmp NULL: standard output */
+	struct fd_writer *file;
+	int fd;
+};
+int output_open(struct output *o, const char *dest, struct rt_err *e);
+/* Publishes when `good`, else removes; -1 also when not good. */
+int output_close(struct output *o, bool good, struct rt_err *e);
+
+/* The sorted names in a directory. */
+int list_directory(int dirfd, struct list *names, struct rt_err *e);
+
+int export_oci_dir(struct export *x, const char *dest, char digest[72], struct rt_err *e);
+int export_oci_tar(struct export *x, bool docker, const char *dest, char digest[72], struct rt_err *e);
+int export_rootfs(struct export *x, bool tar, const char *dest, struct rt_err *e);
+
+#endif

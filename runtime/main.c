@@ -1,0 +1,142 @@
+/* dockcc-rt: the helper of emitted scripts and Makefiles.  The only exit of the program is here. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "build.h"
+#include "verbs.h"
+
+#ifndef DOCKCC_VERSION
+#define DOCKCC_VERSION "0.1.0"
+#endif
+
+static const struct verb_row {
+	const char *name;
+	int (*run)(char **argv, struct rt_err *e);
+	const char *usage, *help;
+} verbs[] = {
+#define X(name_, function, usage_, help_) { .name = name_, .run = function, .usage = usage_, .help = help_ },
+	VERB_LIST(X)
+#undef X
+};
+
+int
+cmd_version(char **argv, struct rt_err *e)
+{
+	return puts("dockcc-rt " DOCKCC_VERSION) < 0 ? rt_fail(e, errno, "standard output") : 0;
+}
+
+/* The options that the small verbs share; returns the first operand. */
+static char **
+common_options(char **argv, struct build_options *o, struct rt_err *e)
+{
+	for (; *argv != NULL && strncmp(*argv, "--", 2) == 0; argv++) {
+		if (strcmp(*argv, "--") == 0)
+			return argv + 1;
+		if (strncmp(*argv, "--store=", 8) == 0)
+			o->store = *argv + 8;
+		else if (strncmp(*argv, "--platform=", 11) == 0)
+			o->platform = *argv + 11;
+		else if (strncmp(*argv, "--build-context=", 16) == 0)
+			list_add(&o->contexts, *argv + 16);
+		else {
+			rt_fail_status(e, RT_USAGE, "unknown option %s", *argv);
+			return NULL;
+		}
+	}
+	return argv;
+}
+
+int
+cmd_image_env(char **argv, struct rt_err *e)
+{
+	struct build_options o = { 0 };
+	struct build b = { .o = &o, .context_fd = -1 };
+	struct image im;
+	struct json *config, *env;
+	size_t n;
+	int found = 1;
+
+	if ((argv = common_options(argv, &o, e)) == NULL)
+		return -1;
+	if (argv[0] == NULL || argv[1] == NULL || argv[2] != NULL)
+		return rt_fail_status(e, RT_USAGE, "image-env takes an image and a name");
+	if (store_open(&b.store, o.store, e) < 0 ||
+	    image_config(&b.store, argv[0], build_location(&b, argv[0]), o.platform, &im, e) < 0 ||
+	    (config = json_parse(im.config_json, im.config_len, argv[0], e)) == NULL)
+		return -1;
+	env = json_at(config, "/config/Env");
+	n = strlen(argv[1]);
+	for (size_t i = 0; env != NULL && i < env->n; i++)
+		if (env->v[i]->s != NULL && strncmp(env->v[i]->s, argv[1], n) == 0 && env->v[i]->s[n] == '=') {
+			if (rt_write_all(STDOUT_FILENO, env->v[i]->s + n + 1, strlen(env->v[i]->s + n + 1), "standard output", e) < 0)
+				return -1;
+			found = 0;
+		}
+	json_free(config);
+	image_free(&im);
+	store_close(&b.store);
+	if (found != 0) {
+		e->text[0] = '\0';
+		e->status = 1;
+		return -1;
+	}
+	return 0;
+}
+
+int
+cmd_import(char **argv, struct rt_err *e)
+{
+	struct build_options o = { 0 };
+	struct store s;
+	int rc;
+
+	if ((argv = common_options(argv, &o, e)) == NULL)
+		return -1;
+	if (argv[0] == NULL)
+		return rt_fail_status(e, RT_USAGE, "import takes a location and a name");
+	if (store_open(&s, o.store, e) < 0)
+		return -1;
+	rc = image_import(&s, argv[0], argv[1] != NULL ? argv[1] : argv[0], e);
+	store_close(&s);
+	return rc;
+}
+
+static void
+usage(FILE *to)
+{
+	fputs("usage: dockcc-rt VERB ...\n", to);
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++)
+		fprintf(to, "  %s %s\n      %s\n", verbs[i].name, verbs[i].usage, verbs[i].help);
+}
+
+int
+main(int argc, char **argv)
+{
+	struct rt_err e = { .status = RT_IO };
+	const char *name = argc > 1 ? argv[1] : "";
+	char *shown;
+
+	if (strcmp(name, "--help") == 0 || strcmp(name, "help") == 0) {
+		usage(stdout);
+		return 0;
+	}
+	if (strcmp(name, "--version") == 0)
+		name = "version";
+	for (size_t i = 0; i < sizeof(verbs) / sizeof(verbs[0]); i++) {
+		if (strcmp(name, verbs[i].name) != 0)
+			continue;
+		if (verbs[i].run(argv + 2, &e) == 0)
+			return 0;
+		if (e.text[0] != '\0') {
+			shown = rt_printable(e.text);
+			fprintf(stderr, "dockcc-rt: %s\n", shown);
+			free(shown);
+		}
+		return e.status != 0 ? e.status : RT_IO;
+	}
+	usage(stderr);
+	return RT_USAGE;
+}

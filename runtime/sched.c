@@ -1,0 +1,342 @@
+/* Stages run side by side, each in a worker; the scheduler hands out turns (--jobs), tells who waits that
+   a stage is finished, and ends everything at the first failure. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "build.h"
+
+enum wait_kind { WAIT_NOTHING, WAIT_TURN, WAIT_STAGE };
+
+struct job {
+	struct stage_build *sb;
+	pid_t pid;
+	int ctl, out;             /* -1: closed */
+	enum wait_kind wait;
+	uint32_t wait_stage;
+	bool turn;                /* holds one of --jobs */
+	const struct plan_step *step;
+	struct timespec since;
+	unsigned rank;            /* missing steps from here to the target: the longest path goes first */
+};
+
+struct sched {
+	struct build *b;
+	struct job *jobs;
+	size_t njobs;
+	unsigned turns;           /* free ones */
+	bool failed;
+	struct rt_err *e;
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void
+on_signal(int sig)
+{
+	interrupted = sig;
+}
+
+static void
+catch_signals(void)
+{
+	struct sigaction sa = { .sa_handler = on_signal }, pipe_ = { .sa_handler = SIG_IGN };
+
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGHUP, &sa, NULL);
+	sigaction(SIGPIPE, &pipe_, NULL);
+}
+
+static double
+seconds_since(const struct timespec *t)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)(now.tv_sec - t->tv_sec) + (double)(now.tv_nsec - t->tv_nsec) / 1e9;
+}
+
+/* Steps that have yet to run in `sb`. */
+static unsigned
+missing_steps(const struct stage_build *sb)
+{
+	unsigned n = sb->base_missing;
+
+	for (size_t i = 0; i < sb->nunits; i++)
+		if (!sb->units[i].cached)
+			n += (unsigned)(sb->units[i].end - sb->units[i].first);
+	return n;
+}
+
+static bool
+uses(const struct stage_build *user, const struct stage_build *sb)
+{
+	const struct plan_stage *p = user->plan;
+
+	for (size_t i = 0; i < p->nsteps; i++) {
+		if (p->steps[i].origin == FROM_STAGE && strcmp(p->steps[i].from, sb->plan->id) == 0)
+			return true;
+		for (size_t m = 0; m < p->steps[i].nmounts; m++)
+			if (p->steps[i].mounts[m].origin == FROM_STAGE && strcmp(p->steps[i].mounts[m].from, sb->plan->id) == 0)
+				return true;
+	}
+	return false;
+}
+
+/* The length of the longest chain of missing steps that begins in each stage; users come later in the plan. */
+static void
+rank_jobs(struct sched *s)
+{
+	for (size_t i = s->njobs; i-- > 0;) {
+		unsigned after = 0;
+
+		for (size_t j = i + 1; j < s->njobs; j++)
+			if (s->jobs[j].rank > after && uses(s->jobs[j].sb, s->jobs[i].sb))
+				after = s->jobs[j].rank;
+		s->jobs[i].rank = after + missing_steps(s->jobs[i].sb);
+	}
+}
+
+static int
+start_job(struct sched *s, struct job *j)
+{
+	int ctl[2], out[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ctl) < 0)
+		return rt_fail(s->e, errno, "make a socket pair");
+	if (pipe2(out, O_CLOEXEC) < 0) {
+		close(ctl[0]);
+		close(ctl[1]);
+		return rt_fail(s->e, errno, "make a pipe");
+	}
+	j->pid = fork();
+	if (j->pid == 0) {
+		signal(SIGINT, SIG_DFL);
+		signal(SIGTERM, SIG_DFL);
+		signal(SIGHUP, SIG_DFL);
+		close(ctl[0]);
+		close(out[0]);
+		worker_main(s->b, j->sb, ctl[1], out[1]);
+	}
+	close(ctl[1]);
+	close(out[1]);
+	j->ctl = ctl[0];
+	j->out = out[0];
+	fcntl(j->out, F_SETFL, O_NONBLOCK);
+	return j->pid > 0 ? 0 : rt_fail(s->e, errno, "start a worker");
+}
+
+static void
+go(struct job *j)
+{
+	struct message m = { .kind = MSG_GO };
+
+	j->wait = WAIT_NOTHING;
+	(void)!send(j->ctl, &m, offsetof(struct message, text), MSG_NOSIGNAL);
+}
+
+/* Lets go on who can: all that waited for a finished stage, and as many as there are turns, the longest path first. */
+static void
+dispatch(struct sched *s)
+{
+	for (size_t i = 0; i < s->njobs; i++)
+		if (s->jobs[i].wait == WAIT_STAGE && s->b->stages[s->jobs[i].wait_stage].done)
+			go(&s->jobs[i]);
+	while (s->turns > 0) {
+		struct job *best = NULL;
+
+		for (size_t i = 0; i < s->njobs; i++)
+			if (s->jobs[i].wait == WAIT_TURN && (best == NULL || s->jobs[i].rank > best->rank))
+				best = &s->jobs[i];
+		if (best == NULL)
+			return;
+		best->turn = true;
+		s->turns--;
+		go(best);
+	}
+}
+
+static void
+give_back(struct sched *s, struct job *j)
+{
+	if (j->turn)
+		s->turns++;
+	j->turn = false;
+}
+
+static void
+drain(struct sched *s, struct job *j)
+{
+	char chunk[16384];
+	ssize_t n;
+
+	while (j->out >= 0 && (n = read(j->out, chunk, sizeof(chunk))) != 0) {
+		if (n < 0)
+			return;
+		if (j->step != NULL)
+			progress_output(s->b, j->step, chunk, (size_t)n);
+	}
+	rt_close_fd(&j->out);
+}
+
+static void
+kill_all(struct sched *s)
+{
+	for (size_t i = 0; i < s->njobs; i++)
+		if (s->jobs[i].pid > 0)
+			kill(s->jobs[i].pid, SIGKILL);
+}
+
+static void
+take_failure(struct sched *s, struct job *j, const struct message *m)
+{
+	const struct plan_step *step = &j->sb->plan->steps[m->step];
+
+	if (s->failed)
+		return;
+	s->failed = true;
+	progress_fail(s->b, step, j->step == step ? seconds_since(&j->since) : 0, m);
+	s->e->status = m->status; /* the story is told */
+	s->e->text[0] = '\0';
+	kill_all(s);
+}
+
+static void
+take_message(struct sched *s, struct job *j)
+{
+	struct message m = { 0 };
+	ssize_t n = recv(j->ctl, &m, sizeof(m), MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		rt_close_fd(&j->ctl);
+		return;
+	}
+	switch (m.kind) {
+	case MSG_ACQUIRE:
+		give_back(s, j);
+		j->wait = WAIT_TURN;
+		break;
+	case MSG_NEED:
+		give_back(s, j);
+		j->wait = WAIT_STAGE;
+		j->wait_stage = m.stage;
+		break;
+	case MSG_START:
+		j->step = &j->sb->plan->steps[m.step];
+		clock_gettime(CLOCK_MONOTONIC, &j->since);
+		progress_start(s->b, j->step);
+		break;
+	case MSG_DONE:
+		drain(s, j);
+		progress_done(s->b, j->step, m.cached, seconds_since(&j->since));
+		break;
+	case MSG_FAIL:
+		drain(s, j);
+		m.text[sizeof(m.text) - 1] = '\0';
+		take_failure(s, j, &m);
+		break;
+	case MSG_GO:
+		break;
+	}
+}
+
+static void
+take_exit(struct sched *s, struct job *j)
+{
+	int status = 0;
+
+	while (waitpid(j->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	j->pid = 0;
+	drain(s, j);
+	rt_close_fd(&j->out);
+	give_back(s, j);
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+		j->sb->done = true;
+	} else if (!s->failed) {
+		s->failed = true;
+		rt_fail(s->e, 0, "the worker of stage %s ended by signal %d", j->sb->plan->id, WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+		kill_all(s);
+	}
+}
+
+static bool
+wait_once(struct sched *s)
+{
+	struct pollfd *fds = rt_alloc((s->njobs * 2 + 1) * sizeof(*fds));
+	bool alive = false;
+	nfds_t n = 0;
+
+	for (size_t i = 0; i < s->njobs; i++) {
+		fds[n++] = (struct pollfd){ .fd = s->jobs[i].ctl, .events = POLLIN };
+		fds[n++] = (struct pollfd){ .fd = s->jobs[i].out, .events = POLLIN };
+		alive = alive || s->jobs[i].pid > 0;
+	}
+	if (!alive || interrupted) {
+		free(fds);
+		return false;
+	}
+	if (poll(fds, n, 1000) > 0)
+		for (size_t i = 0; i < s->njobs; i++) {
+			struct job *j = &s->jobs[i];
+
+			if (fds[2 * i + 1].revents != 0)
+				drain(s, j);
+			if (fds[2 * i].revents != 0)
+				take_message(s, j);
+			if (j->pid > 0 && j->ctl < 0)
+				take_exit(s, j);
+		}
+	free(fds);
+	return true;
+}
+
+static void
+reap_all(struct sched *s)
+{
+	kill_all(s);
+	for (size_t i = 0; i < s->njobs; i++) {
+		struct job *j = &s->jobs[i];
+
+		while (j->pid > 0 && waitpid(j->pid, NULL, 0) < 0 && errno == EINTR)
+			;
+		rt_close_fd(&j->ctl);
+		rt_close_fd(&j->out);
+	}
+}
+
+int
+sched_run(struct build *b, struct rt_err *e)
+{
+	struct sched s = { .b = b, .turns = b->o->jobs, .e = e };
+	int rc = 0;
+
+	s.jobs = rt_alloc((b->plan.nstages + 1) * sizeof(*s.jobs));
+	for (size_t i = 0; i < b->plan.nstages; i++)
+		if (b->stages[i].needed && !b->stages[i].done)
+			s.jobs[s.njobs++] = (struct job){ .sb = &b->stages[i], .ctl = -1, .out = -1 };
+	rank_jobs(&s);
+	catch_signals();
+	for (size_t i = 0; rc == 0 && i < s.njobs; i++)
+		rc = start_job(&s, &s.jobs[i]);
+	while (rc == 0 && wait_once(&s))
+		if (!s.failed)
+			dispatch(&s);
+	reap_all(&s);
+	free(s.jobs);
+	if (interrupted && !s.failed)
+		return rt_fail_status(e, 128 + interrupted, "interrupted");
+	return rc < 0 || s.failed ? -1 : 0;
+}

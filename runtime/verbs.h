@@ -1,0 +1,20 @@
+/* The sub-commands of dockcc-rt.  Each returns 0, or -1 with `e`; arguments are NULL-terminated and do
+   not hold the sub-command's name. */
+#ifndef RT_VERBS_H
+#define RT_VERBS_H
+
+#include "rt.h"
+
+/* VERB(name, function, "usage behind the name", "what it does") */
+#define VERB_LIST(X) \
+	X("build", cmd_build, "[OPTION...] <PLAN", "run the plan of an emitted script") \
+	X("image-env", cmd_image_env, "[--store=DIR] [--platform=P] [--build-context=N=LOCATION...] REF NAME", \
+	  "print a variable of an image's environment; status 1 when it has none of that name") \
+	X("import", cmd_import, "[--store=DIR] LOCATION [REF]", "copy an image into the store") \
+	X("version", cmd_version, "", "print the version")
+
+#define X(name, function, usage, help) int function(char **argv, struct rt_err *e);
+VERB_LIST(X)
+#undef X
+
+#endif

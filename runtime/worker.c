@@ -1,0 +1,439 @@
+/* One process a stage: it enters the stage's root once and runs what is missing there. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "build.h"
+#include "path.h"
+#include "prepare.h"
+
+struct worker {
+	struct build *b;
+	struct stage_build *sb;
+	int ctl, out;
+	size_t step;            /* being worked on */
+	char *tmp, *tmp_path;   /* this unit's directory in the store */
+	int lock;
+	struct state st;
+	struct list lower;      /* directories of the layers below, lowest first */
+};
+
+static int
+send_message(struct worker *w, enum message_kind kind, bool cached)
+{
+	struct message m = { .kind = kind, .stage = (uint32_t)w->sb->plan->index, .step = (uint32_t)w->step, .cached = cached };
+
+	/* MSG_START and MSG_DONE carry no story: send the head alone */
+	return send(w->ctl, &m, offsetof(struct message, text), MSG_NOSIGNAL) < 0 ? -1 : 0;
+}
+
+/* Says what is wanted and waits until the scheduler lets the worker go on. */
+static int
+ask(struct worker *w, enum message_kind kind, uint32_t stage, struct rt_err *e)
+{
+	struct message m = { .kind = kind, .stage = stage, .step = (uint32_t)w->step };
+	ssize_t n;
+
+	if (send(w->ctl, &m, offsetof(struct message, text), MSG_NOSIGNAL) < 0)
+		return rt_fail(e, errno, "talk to the scheduler");
+	do
+		n = recv(w->ctl, &m, sizeof(m), 0);
+	while (n < 0 && errno == EINTR);
+	return n > 0 ? 0 : rt_fail(e, n < 0 ? errno : 0, "the scheduler is gone");
+}
+
+static void __attribute__((noreturn))
+fail(struct worker *w, int status, int sig, const char *text)
+{
+	struct message m = { .kind = MSG_FAIL, .stage = (uint32_t)w->sb->plan->index, .step = (uint32_t)w->step,
+		.status = status, .signal = sig };
+
+	snprintf(m.text, sizeof(m.text), "%s", text);
+	if (w->tmp != NULL) {
+		struct rt_err ignored;
+		char *root = rt_printf("%s/root", w->tmp_path);
+
+		overlay_umount(root, &ignored);
+		free(root);
+		rt_remove_tree(w->b->store.fd, w->tmp, &ignored);
+	}
+	(void)!send(w->ctl, &m, sizeof(m), MSG_NOSIGNAL);
+	_exit(1);
+}
+
+static int
+sub_directory(struct worker *w, const char *name, char **path, struct rt_err *e)
+{
+	*path = rt_printf("%s/%s", w->tmp_path, name);
+	return mkdir(*path, 0755) == 0 || errno == EEXIST ? 0 : rt_fail(e, errno, "make %s", *path);
+}
+
+static char *
+layer_dir(const struct worker *w, const char *layer)
+{
+	return rt_printf("%s/layers/%s/diff", w->b->store.path, layer);
+}
+
+/* A fresh upper directory on top of all layers so far, mounted at tmp/root. */
+static int
+unit_begin(struct worker *w, char **root, struct rt_err *e)
+{
+	char *diff = NULL, *work = NULL, now[64];
+	struct timespec ts;
+	int fd, rc;
+
+	if (store_tmp(&w->b->store, &w->tmp, &w->lock, e) < 0)
+		return -1;
+	w->tmp_path = rt_printf("%s/%s", w->b->store.path, w->tmp);
+	clock_gettime(CLOCK_REALTIME_COARSE, &ts);
+	snprintf(now, sizeof(now), "%lld\n", (long long)ts.tv_sec * 1000000000 + ts.tv_nsec);
+	rc = sub_directory(w, "diff", &diff, e);
+	if (rc == 0)
+		rc = sub_directory(w, "work", &work, e);
+	if (rc == 0)
+		rc = sub_directory(w, "root", root, e);
+	if (rc == 0) {
+		fd = openat(w->b->store.fd, w->tmp, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		rc = fd < 0 ? rt_fail(e, errno, "open %s", w->tmp_path) : 0;
+		if (rc == 0) {
+			int file = openat(fd, "start", O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+			rc = file < 0 ? rt_fail(e, errno, "make %s/start", w->tmp_path) : rt_write_all(file, now, strlen(now), "start", e);
+			rt_close_fd(&file);
+		}
+		rt_close_fd(&fd);
+	}
+	if (rc == 0)
+		rc = overlay_mount(*root, &w->lower, diff, work, e);
+	free(diff);
+	free(work);
+	return rc;
+}
+
+/* --no-cache: what an earlier build left under this name goes. */
+static int
+drop_old(struct worker *w, const char *key, struct rt_err *e)
+{
+	char *from = rt_printf("layers/%s", key), *to = NULL;
+	int lock = -1, rc = 0;
+
+	if (w->b->o->no_cache && store_has_layer(&w->b->store, key)) {
+		rc = store_tmp(&w->b->store, &to, &lock, e);
+		if (rc == 0 && renameat(w->b->store.fd, from, w->b->store.fd, to) < 0)
+			rc = rt_fail(e, errno, "move %s away", from);
+		rt_close_fd(&lock);
+	}
+	free(from);
+	free(to);
+	return rc;
+}
+
+static int
+unit_end(struct worker *w, const struct unit *u, char *root, struct rt_err *e)
+{
+	static const char *const scraps[] = { "work", "root", "scratch" };
+	char *dir;
+
+	if (overlay_umount(root, e) < 0)
+		return -1;
+	for (size_t i = 0; i < sizeof(scraps) / sizeof(scraps[0]); i++) {
+		char *name = rt_printf("%s/%s", w->tmp, scraps[i]);
+		int rc = rt_remove_tree(w->b->store.fd, name, e);
+
+		free(name);
+		if (rc < 0)
+			return -1;
+	}
+	if (drop_old(w, u->key, e) < 0 || store_publish_layer(&w->b->store, w->tmp, u->key, e) < 0)
+		return -1;
+	rt_close_fd(&w->lock);
+	free(w->tmp);
+	free(w->tmp_path);
+	w->tmp = w->tmp_path = NULL;
+	dir = layer_dir(w, u->key);
+	list_add(&w->lower, dir);
+	free(dir);
+	return 0;
+}
+
+static int
+do_workdir(struct worker *w, const struct plan_step *s, const char *root, struct rt_err *e)
+{
+	char *written = state_workdir_path(&w->st, s->args[0]), *path = path_clean(written);
+	struct rt_err ignored;
+	struct user u = { 0 };
+	int rc, fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	/* a name that does not resolve counts as 0:0: spec/execution.md 1.6 */
+	if (user_resolve(fd, state_user(&w->st), &u, &ignored) < 0)
+		u.uid = u.gid = 0;
+	rc = workdir_make(fd, path, u.uid, u.gid, w->b->o->epoch, e);
+	free(u.home);
+	free(written);
+	free(path);
+	rt_close_fd(&fd);
+	return rc;
+}
+
+static int
+do_copy(struct worker *w, const struct plan_step *s, const char *root, struct rt_err *e)
+{
+	struct source_view v = { .source.rootfd = -1 };
+	struct copy_file *files;
+	struct copy_spec spec;
+	char *scratch;
+	int rc, fd;
+
+	if (sub_directory(w, "scratch", &scratch, e) < 0)
+		return -1;
+	copy_spec_of(s, &w->st, w->b->o, &spec, &files);
+	spec.tmp = scratch;
+	if (s->excludes.n > 0 && (spec.exclude = ignore_patterns(&s->excludes, e)) == NULL)
+		return -1;
+	rc = spec.npaths > 0 || s->verb == VERB_COPY
+	         ? source_open(w->b, spec.npaths > 0 ? s->origin : FROM_NOTHING, s->from, scratch, &v, e) : 0;
+	if (rc == 0) {
+		fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		rc = fd < 0 ? rt_fail(e, errno, "open %s", root) : copy_run(&v.source, fd, &spec, e);
+		rt_close_fd(&fd);
+	}
+	if (v.dir != NULL && s->origin != FROM_CONTEXT) {
+		struct rt_err ignored;
+		char *dir = rt_strdup(v.dir);
+
+		source_close(&v);
+		if (strstr(dir, "/view-") != NULL)
+			overlay_umount(dir, &ignored);
+		free(dir);
+	} else {
+		source_close(&v);
+	}
+	if (spec.exclude != NULL)
+		ignore_free((struct ignore *)(uintptr_t)spec.exclude);
+	free(files);
+	free(scratch);
+	return rc;
+}
+
+/* Both spellings of the proxy variables that were given, whether declared or not: spec/language.md 4.7. */
+static void
+add_proxies(const struct build_options *o, struct list *env)
+{
+	static const char *const names[] = { "HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY" };
+
+	for (size_t i = 0; i < o->build_args.n; i++)
+		for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++) {
+			size_t n = strlen(names[k]);
+			const char *arg = o->build_args.v[i];
+			char *pair;
+
+			if (strncasecmp(arg, names[k], n) != 0 || arg[n] != '=')
+				continue;
+			for (int lower = 0; lower < 2; lower++) {
+				pair = rt_strdup(arg);
+				for (size_t c = 0; c < n; c++)
+					pair[c] = (char)(lower ? names[k][c] == '_' ? '_' : names[k][c] + 32 : names[k][c]);
+				list_add(env, pair);
+				free(pair);
+			}
+		}
+}
+
+static const char *
+build_arg(const struct build_options *o, const char *name)
+{
+	size_t n = strlen(name);
+
+	for (size_t i = o->build_args.n; i-- > 0;)
+		if (strncmp(o->build_args.v[i], name, n) == 0 && o->build_args.v[i][n] == '=')
+			return o->build_args.v[i] + n + 1;
+	return NULL;
+}
+
+/* Exit status of the command, or -1 with `e` when it could not be run. */
+static int
+do_run(struct worker *w, const struct plan_step *s, const char *root, int *sig, struct rt_err *e)
+{
+	struct list argv = { 0 }, env = { 0 };
+	struct prepared mounts = { 0 };
+	char *scratch, *cwd;
+	int status = 0, rc;
+
+	if (sub_directory(w, "scratch", &scratch, e) < 0)
+		return -1;
+	state_argv(&w->st, s, &argv);
+	state_env(&w->st, &env);
+	add_proxies(w->b->o, &env);
+	rc = prepare_mounts(w->b, &w->st, s, scratch, &mounts, &env, e);
+	if (rc == 0) {
+		cwd = path_clean(state_workdir(&w->st));
+		struct run_spec spec = {
+			.root = root, .argv = (const char *const *)argv.v, .env = (const char *const *)env.v, .cwd = cwd,
+			.user = state_user(&w->st), .hostname = build_arg(w->b->o, "BUILDKIT_SANDBOX_HOSTNAME"),
+			.add_hosts = (const char *const *)w->b->o->add_hosts.v, .mounts = mounts.v, .nmounts = mounts.n,
+			.script_name = s->script, .script = s->script != NULL && s->nargs > 0 ? s->args[0] : NULL,
+			.script_len = s->script != NULL && s->nargs > 0 ? strlen(s->args[0]) : 0,
+			.net_none = s->network != NULL && strcmp(s->network, "none") == 0,
+			.insecure = s->security != NULL && strcmp(s->security, "insecure") == 0,
+			.out_fd = w->out,
+		};
+		rc = run_command(&spec, &status, sig, e);
+		free(cwd);
+	}
+	prepare_release(&mounts);
+	list_free(&argv);
+	list_free(&env);
+	free(scratch);
+	return rc < 0 ? -1 : status;
+}
+
+static void
+do_step(struct worker *w, const struct plan_step *s, const char *root)
+{
+	struct rt_err e = { .status = RT_IO };
+	int rc = 0, sig = 0;
+
+	send_message(w, MSG_START, false);
+	switch (s->verb) {
+	case VERB_RUN:
+		rc = do_run(w, s, root, &sig, &e);
+		if (rc > 0) {
+			char text[64];
+
+			snprintf(text, sizeof(text), sig != 0 ? "killed by signal %d" : "exit status %d", sig != 0 ? sig : rc);
+			fail(w, rc, sig, text);
+		}
+		break;
+	case VERB_COPY:
+	case VERB_ADD:
+		rc = do_copy(w, s, root, &e);
+		break;
+	case VERB_WORKDIR:
+		rc = do_workdir(w, s, root, &e);
+		break;
+	case VERB_FROM:
+	case VERB_ARG:
+	case VERB_SET:
+		break;
+	}
+	if (rc < 0)
+		fail(w, e.status != 0 ? e.status : RT_IO, 0, e.text);
+	send_message(w, MSG_DONE, false);
+}
+
+/* Stages that the unit's steps take files from have to be finished first. */
+static int
+wait_for_sources(struct worker *w, const struct unit *u, struct rt_err *e)
+{
+	for (size_t i = u->first; i < u->end; i++) {
+		const struct plan_step *s = &w->sb->plan->steps[i];
+
+		if (s->origin == FROM_STAGE && ask(w, MSG_NEED, (uint32_t)build_stage(w->b, s->from)->plan->index, e) < 0)
+			return -1;
+		for (size_t k = 0; k < s->nmounts; k++)
+			if (s->mounts[k].origin == FROM_STAGE &&
+			    ask(w, MSG_NEED, (uint32_t)build_stage(w->b, s->mounts[k].from)->plan->index, e) < 0)
+				return -1;
+	}
+	return 0;
+}
+
+static void
+do_unit(struct worker *w, const struct unit *u)
+{
+	struct rt_err e = { .status = RT_IO };
+	char *root = NULL;
+
+	w->step = u->first;
+	if (u->cached) {
+		char *dir = layer_dir(w, u->key);
+
+		list_add(&w->lower, dir);
+		free(dir);
+	} else if (wait_for_sources(w, u, &e) < 0 || ask(w, MSG_ACQUIRE, 0, &e) < 0 || unit_begin(w, &root, &e) < 0) {
+		fail(w, e.status, 0, e.text);
+	}
+	for (; w->step < u->end; w->step++) {
+		const struct plan_step *s = &w->sb->plan->steps[w->step];
+
+		if (u->cached) {
+			send_message(w, MSG_START, true);
+			send_message(w, MSG_DONE, true);
+		} else {
+			do_step(w, s, root);
+		}
+		if (state_apply(&w->st, s, &e) < 0)
+			fail(w, e.status, 0, e.text);
+	}
+	w->step = u->end - 1;
+	if (!u->cached && unit_end(w, u, root, &e) < 0)
+		fail(w, e.status, 0, e.text);
+	free(root);
+}
+
+static void
+do_base(struct worker *w)
+{
+	const struct plan_step *s = &w->sb->plan->steps[0];
+	struct rt_err e = { .status = RT_IO };
+	struct image im;
+
+	if (w->sb->base != NULL && ask(w, MSG_NEED, (uint32_t)w->sb->base->plan->index, &e) < 0)
+		fail(w, e.status, 0, e.text);
+	if (w->sb->base_image) {
+		bool cached = !w->sb->base_missing;
+
+		if (!cached && ask(w, MSG_ACQUIRE, 0, &e) < 0)
+			fail(w, e.status, 0, e.text);
+		send_message(w, MSG_START, cached);
+		if (!cached) {
+			if (image_open(&w->b->store, s->from, w->sb->location, s->platform != NULL ? s->platform : w->b->o->platform,
+			               s->pin, &im, &e) < 0)
+				fail(w, e.status, 0, e.text);
+			image_free(&im);
+		}
+		send_message(w, MSG_DONE, cached);
+	}
+	for (size_t i = 0; i < w->sb->nbase; i++) {
+		char *dir = layer_dir(w, w->sb->layers.v[i]);
+
+		list_add(&w->lower, dir);
+		free(dir);
+	}
+}
+
+void
+worker_main(struct build *b, struct stage_build *sb, int ctl, int out)
+{
+	struct worker w = { .b = b, .sb = sb, .ctl = ctl, .out = out, .lock = -1 };
+	struct rt_err e = { .status = RT_IO };
+	size_t u = 0;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	umask(022);
+	if (ns_private(&e) < 0)
+		fail(&w, e.status, 0, e.text);
+	state_inherit(&w.st, &sb->begin);
+	do_base(&w);
+	for (w.step = 1; w.step < sb->plan->nsteps;) {
+		if (u < sb->nunits && sb->units[u].first == w.step) {
+			do_unit(&w, &sb->units[u]);
+			w.step = sb->units[u++].end;
+			continue;
+		}
+		if (state_apply(&w.st, &sb->plan->steps[w.step], &e) < 0)
+			fail(&w, e.status, 0, e.text);
+		w.step++;
+	}
+	_exit(0);
+}

@@ -1,0 +1,31 @@
+/* Emitters: walks over the graph that write text. */
+#ifndef EMIT_EMIT_H
+#define EMIT_EMIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct buf;
+struct diag;
+struct graph;
+
+enum emit_runtime { RUNTIME_EMBED, RUNTIME_PATH };
+
+struct emit_options {
+	const char *dockerfile;    /* name for messages and comments, as the user wrote it, never absolute */
+	const char *context;       /* default of the script, NULL: none */
+	const char *script;        /* name the script calls itself, "build.sh" */
+	const char *source_digest; /* 64 hex digits of the Dockerfile */
+	const char *passes;        /* "-O1  fold 3  prune-stages 1" */
+	enum emit_runtime runtime;
+};
+
+/* The whole POSIX shell script.  Refuses (false after a report) only what no script can hold. */
+bool emit_sh(struct buf *out, const struct graph *g, const struct emit_options *o, struct diag *d);
+
+/* The static dockcc-rt that this dockcc carries: gzip-compressed, and its sha256 before compression. */
+extern const unsigned char payload_gz[];
+extern const size_t payload_gz_len;
+extern const char payload_sha256[];
+
+#endif

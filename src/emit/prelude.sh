@@ -1,0 +1,152 @@
+# ---- prelude: the same in every script, see dockcc-script(7) ----------------------
+# Nothing of a Dockerfile is ever evaluated here: values travel as arguments.
+
+# die STATUS TEXT: an error of the script itself, in the form that a failed step has
+die() {
+  printf '%s: %s\n' "$script" "$2" >&2
+  printf '%s: failed step=- line=- status=%s kind=%s\n' "$script" "$1" "${3:-usage}" >&2
+  exit "$1"
+}
+
+# record WORD...: one record of the plan: the number of words, then the words, each ended by a NUL
+record() { printf '%s\0' "$#" "$@"; }
+step() { record step "$@"; }
+stage() { record stage "$@"; }
+
+# match LINE OP VALUE PATTERN [REPLACEMENT]: ${v#p}, ${v/p/r} and relatives; the result is in r
+match() {
+  match_line=$1
+  shift
+  r=$("$rt" match "$@" && printf x) || die 64 "$dockerfile:$match_line: a pattern of \${ } cannot be used"
+  r=${r%x}
+}
+
+# require SET LINE NAME TEXT: ${NAME:?TEXT}
+require() {
+  [ -n "$1" ] || die 64 "$dockerfile:$2: $3: ${4:-has no value and must have one}"
+}
+
+# image_env REF NAME: a variable of a base image in r; false when the image does not set it
+image_env() {
+  r=$("$rt" image-env "--store=$store" -- "$@" && printf x) && r=${r%x} && return 0
+  case $? in
+    1) return 1 ;;
+    *) die 69 "the environment of $1 is needed and cannot be read" mode ;;
+  esac
+}
+
+# find_runtime: the path of dockcc-rt in rt; the one in this script is unpacked once
+find_runtime() {
+  rt=${DOCKCC_RT-}
+  if [ -n "$rt" ]; then return 0; fi
+  if [ -z "$payload_sha256" ]; then
+    rt=$(PATH=$user_path command -v dockcc-rt) || die 69 'dockcc-rt is not on the PATH; set DOCKCC_RT to where it is' mode
+    return 0
+  fi
+  cache=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/dockcc/rt
+  rt=$cache/$payload_sha256
+  if [ -x "$rt" ]; then return 0; fi
+  (
+    umask 077
+    mkdir -p "$cache"
+    payload | gzip -dc >"$rt.$$"
+    sum=$(sha256sum "$rt.$$" | cut -d ' ' -f 1)
+    [ "$sum" = "$payload_sha256" ] || { rm -f "$rt.$$"; exit 1; }
+    chmod 700 "$rt.$$"
+    mv -f "$rt.$$" "$rt"
+  ) || die 65 "the runtime in this script is damaged or cannot be unpacked to $cache" digest
+}
+
+usage() {
+  cat <<END
+usage: sh $script [OPTION...]
+builds the image that $dockerfile describes, without a container engine
+
+  -t, --tag NAME            name of the image; without -o it goes into the store
+  -o, --output SPEC         type=oci|docker|tar|local,dest=PATH; oci:DIR; docker:FILE; - is a tar of the files
+      --build-arg NAME=VALUE
+      --build-context NAME=LOCATION   oci-layout://DIR:TAG, oci-archive:FILE, docker-archive:FILE, docker-image://REF, DIR
+      --context DIR         where COPY takes its files from (default: ${context:-none})
+      --target STAGE        default: $target
+      --secret id=ID,src=FILE   --ssh ID=SOCKET   --label KEY=VALUE   --annotation KEY=VALUE
+      --add-host NAME:IP
+  -j, --jobs N              stages that may work at once
+      --store DIR           default: \$DOCKCC_STORE, else under the XDG cache directory
+      --no-cache            run every step
+      --progress MODE       auto, plain, raw, quiet or json
+      --iidfile FILE        --metadata-file FILE
+  -n, --dry-run             the steps and which of them are cached; runs nothing
+      --list                the steps
+  -h, --help
+END
+}
+
+# option NAME VALUE: what takes a value; says whether it is handed on as it is (0), was used up (1) or is unknown (2)
+option() {
+  case $1 in
+    --tag | --output | --secret | --ssh | --label | --annotation | --jobs | --progress | --iidfile | --metadata-file)
+      return 0 ;;
+    --add-host) return 0 ;;
+    --build-arg)
+      set_arg "$2"
+      case $2 in
+        *=*) return 0 ;;
+        *) return 1 ;;
+      esac ;;
+    --build-context)
+      case $2 in
+        *"$newline"*) die 64 'a build context with a line break in it' ;;
+        *=*) contexts=$contexts$2$newline ;;
+        *) die 64 "--build-context takes NAME=LOCATION, not $2" ;;
+      esac ;;
+    --context) context=$2 ;;
+    --store) store=$2 ;;
+    --target) target=$2 ;;
+    *) return 2 ;;
+  esac
+  return 1
+}
+
+long_name() {
+  case $1 in
+    -t) name=--tag ;;
+    -o) name=--output ;;
+    -j) name=--jobs ;;
+    -n) name=--dry-run ;;
+    -h) name=--help ;;
+    *) name=$1 ;;
+  esac
+}
+
+# main ARGUMENT...: options become options of dockcc-rt, in order, behind those not looked at yet
+main() {
+  left=$#
+  while [ "$left" -gt 0 ]; do
+    long_name "$1"
+    shift
+    left=$((left - 1))
+    case $name in
+      --dry-run | --list | --no-cache) set -- "$@" "$name"; continue ;;
+      --help) usage; exit 0 ;;
+      --*=*) value=${name#*=}; name=${name%%=*} ;;
+      -*)
+        [ "$left" -gt 0 ] || die 64 "$name needs a value, or is unknown; try --help"
+        value=$1
+        shift
+        left=$((left - 1)) ;;
+      *) die 64 "$name is not an option; try --help" ;;
+    esac
+    if option "$name" "$value"; then
+      set -- "$@" "$name=$value"
+    else
+      case $? in
+        2) die 64 "there is no option $name; try --help" ;;
+        *) ;;
+      esac
+    fi
+  done
+  find_runtime
+  export DOCKCC_BUILD_CONTEXTS="$contexts"
+  plan | "$rt" build "--script=$script" "--dockerfile=$dockerfile" "--context=$context" "--store=$store" \
+    "--target=$(target_id)" "$@"
+}

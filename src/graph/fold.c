@@ -1,9 +1,10 @@
 /* Partial evaluation of values.  spec/language.md 3.2: operands are expanded whether they are used or not. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "../base/buf.h"
 #include "../base/mem.h"
-#include "../front/pattern.h"
+#include "../../runtime/pattern.h"
 #include "walk.h"
 
 struct folder {
@@ -36,21 +37,27 @@ static bool
 fold_pattern(struct folder *f, struct value_builder *out, const struct value_part *p, struct known known,
              const struct value *arg, const struct value *repl)
 {
+	static const enum pattern_op ops[] = {
+		[WORD_PREFIX] = PATTERN_PREFIX, [WORD_PREFIX_LONG] = PATTERN_PREFIX_LONG,
+		[WORD_SUFFIX] = PATTERN_SUFFIX, [WORD_SUFFIX_LONG] = PATTERN_SUFFIX_LONG,
+		[WORD_REPLACE] = PATTERN_REPLACE, [WORD_REPLACE_ALL] = PATTERN_REPLACE_ALL,
+	};
 	bool ready = known.state != KNOWN_NOT && value_is_static(repl);
-	struct buf *text;
 	enum pattern_result r;
+	char *text;
 
 	if (!value_is_static(arg))
 		return keep(out, p, arg, repl);
-	text = buf_new(out);
-	r = pattern_apply(text, p->op, ready && known.text != NULL ? known.text : "", value_text(arg),
+	r = pattern_apply(&text, ops[p->op], ready && known.text != NULL ? known.text : "", value_text(arg),
 	                  ready ? value_text(repl) : "");
+	if (r == PATTERN_NO_MEMORY)
+		return keep(out, p, arg, repl);
 	if (r != PATTERN_OK)
 		return fail(f, r == PATTERN_INVALID ? FOLD_PATTERN : FOLD_LONG, p, NULL);
-	if (!ready)
-		return keep(out, p, arg, repl);
-	builder_text(out, buf_str(text), text->len, p->at);
-	return true;
+	if (ready)
+		builder_text(out, text, strlen(text), p->at);
+	free(text);
+	return ready || keep(out, p, arg, repl);
 }
 
 static const struct value *fold(struct folder *f, const struct value *v);

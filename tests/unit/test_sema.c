@@ -41,7 +41,7 @@ static const struct row rows[] = {
 	{ "what only the image may define is loaded", "FROM alpine\nUSER $FOO\n", .want = { "\"base_vars\":[\"FOO\"]", "[{\"var\":\"FOO\",\"stage\":0}]" } },
 	{ "the image's variables come through stages", "FROM alpine AS a\nFROM a\nUSER $FOO\n", .want = { "\"base_vars\":[\"FOO\"]", "[{\"var\":\"FOO\",\"stage\":0}]" } },
 	{ "what is assigned is not loaded", "FROM alpine\nENV FOO=1\nUSER $FOO\n", .want = { "\"base_vars\":[]" } },
-	{ "scratch has PATH and nothing else", "FROM scratch\nENV PATH=/x:$PATH B=$C\n", .want = { "\"base_vars\":[\"PATH\"]", "{\"unset\":\"C\"}" } },
+	{ "scratch has PATH and nothing else", "FROM scratch\nENV PATH=/x:$PATH B=$C\n", .want = { "\"value\":\"PATH=/x:/usr/local/sbin:", "\"base_vars\":[]" } },
 	{ "special parameters are never set", "FROM alpine\nUSER a$1$$b$?\n", .want = { "[\"a\",{\"unset\":\"1\"},{\"unset\":\"$\"},\"b\",{\"unset\":\"?\"}]" } },
 	{ "an ARG without value keeps an ENV", "FROM scratch\nENV A=1\nARG A\nUSER $A\n", .want = { "{\"var\":\"A\",\"stage\":0,\"overridable\":true,\"keep\":\"A\",\"of\":0}" } },
 	{ "an ARG without value keeps what the image says", "FROM alpine\nARG A\nUSER $A\n", .want = { "\"base_vars\":[\"A\"]" } },

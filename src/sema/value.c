@@ -11,10 +11,11 @@ static void
 bind_var(struct lower *l, struct value_builder *out, const struct word_part *p)
 {
 	struct binding *b = scope_read(l, p->text);
-	bool fixed = b != NULL && b->fixed;
+	const struct var *var = b != NULL ? b->var : NULL;
+	bool fixed = b != NULL && b->fixed; /* binding the operands may move `b` */
 	struct value_part part = {
-		.var = b != NULL ? b->var : NULL,
-		.unset = b == NULL,
+		.var = var,
+		.unset = var == NULL,
 		.name = mem_str(l->s->g, p->text),
 		.op = p->op,
 		.arg = p->arg != NULL ? bind(l, p->arg) : NULL,

@@ -139,7 +139,6 @@ pass_fold(struct graph *g, struct pass_log *log)
 	}
 	changes = f->changes;
 	talloc_free(f);
-	if (changes > 0)
-		drop_assigns(g);
+	drop_assigns(g);
 	return changes;
 }

@@ -18,6 +18,9 @@ enum { NBUILTINS = sizeof builtins / sizeof builtins[0] };
 #define HOST_PLATFORM "linux/amd64"
 #endif
 
+/* The PATH of a stage whose base has none: spec/language.md 4, rule 6. */
+#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
 const char *
 build_arg(const struct sema *s, const char *name)
 {
@@ -68,8 +71,17 @@ scope_assign(struct sema *s, struct scope *scope, const char *name, struct known
 	if (b == NULL)
 		b = scope_add(s, scope, name);
 	b->known = known;
-	b->from_base = false;
+	b->from_base = b->fixed = false;
 	return b->var;
+}
+
+struct known
+scope_fixed(void *sema, const struct var *var)
+{
+	struct sema *s = sema;
+	struct binding *b = var->stage >= 0 ? scope_own(s->stages[var->stage].scope, var->name) : NULL;
+
+	return b != NULL && b->fixed ? b->known : (struct known){ KNOWN_NOT, NULL };
 }
 
 struct known
@@ -90,6 +102,11 @@ base_var(struct sema *s, struct stage_info *root, const char *name)
 
 	if (b == NULL)
 		b = scope_add(s, root->scope, name);
+	if (root->base.kind == ORIGIN_SCRATCH) {
+		b->known = (struct known){ KNOWN_TEXT, DEFAULT_PATH };
+		b->fixed = true;
+		return;
+	}
 	for (size_t i = 0; i < g->nbase_vars; i++) {
 		if (g->base_vars[i] == b->var)
 			return;
@@ -323,7 +340,8 @@ stage_arg(struct lower *l, const struct key_value *kv)
 	struct binding *before = scope_find(l->scope, name), *b;
 	struct assign *a = mem_new(s->g, struct assign);
 	struct known known = { KNOWN_NOT, NULL };
-	bool base = before != NULL ? before->from_base : !kv->has_value && base_may_define(l->scope, name);
+	bool base = before != NULL ? before->from_base : !kv->has_value && l->scope->root->base.kind == ORIGIN_IMAGE &&
+		base_may_define(l->scope, name);
 	bool surely = global != NULL && global->known.state == KNOWN_TEXT; /* no need for what the name meant before */
 
 	if (kv->has_value && (!s->o->freeze || given == NULL)) {

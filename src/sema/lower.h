@@ -14,6 +14,7 @@ struct binding {
 	const struct var *var;
 	struct known known;
 	bool from_base;  /* may still be what the base image says: loading it is asked for on first use */
+	bool fixed;      /* no step assigns it: PATH of the empty file system */
 	bool read;       /* global scope: something refers to it */
 };
 
@@ -74,6 +75,7 @@ struct lower {
 	struct step *step;
 	struct diag *d;            /* reports of stages that are not built go nowhere */
 	char escape;
+	bool fixed;                /* the word being bound reads a variable that no step assigns */
 	bool now;                  /* global words are judged by their compile-time value */
 };
 
@@ -98,6 +100,8 @@ const struct var *scope_assign(struct sema *s, struct scope *scope, const char *
 bool lower_arg(struct lower *l);
 const char *build_arg(const struct sema *s, const char *name);
 struct known scope_known(void *sema, const struct var *var);
+/* Only what no step assigns, so that the script has no variable for it. */
+struct known scope_fixed(void *sema, const struct var *var);
 /* The globals that `v` reads, and those behind them, pick the shape of the build. */
 void globals_structural(struct sema *s, const struct value *v);
 

@@ -187,7 +187,7 @@ secretive(const struct mount *m)
 }
 
 static bool
-set_access(struct parsing *p, const char *key, bool readonly)
+set_access(struct parsing *p, bool readonly)
 {
 	p->m->readonly = readonly;
 	p->m->readwrite = !readonly;
@@ -198,9 +198,9 @@ static bool
 field_alone(struct parsing *p, const char *key)
 {
 	if (strcmp(key, "ro") == 0 || strcmp(key, "readonly") == 0)
-		return set_access(p, key, true);
+		return set_access(p, true);
 	if (strcmp(key, "rw") == 0 || strcmp(key, "readwrite") == 0)
-		return set_access(p, key, false);
+		return set_access(p, false);
 	if (strcmp(key, "required") != 0)
 		return bad(p, "%s needs a value: key=value", key);
 	if (!secretive(p->m))
@@ -237,9 +237,9 @@ field_value(struct parsing *p, const char *key, const struct value *v)
 	if (strcmp(key, "source") == 0 || strcmp(key, "src") == 0)
 		return (m->source = v) != NULL;
 	if (strcmp(key, "readonly") == 0 || strcmp(key, "ro") == 0)
-		return boolean(p, key, v, &on) && set_access(p, key, on);
+		return boolean(p, key, v, &on) && set_access(p, on);
 	if (strcmp(key, "readwrite") == 0 || strcmp(key, "rw") == 0)
-		return boolean(p, key, v, &on) && set_access(p, key, !on);
+		return boolean(p, key, v, &on) && set_access(p, !on);
 	if (strcmp(key, "required") == 0)
 		return secretive(m) ? boolean(p, key, v, &m->required) : bad(p, "required is for secret and ssh, not %s", kinds[m->kind]);
 	if (strcmp(key, "size") == 0)

@@ -11,9 +11,11 @@ static void
 bind_var(struct lower *l, struct value_builder *out, const struct word_part *p)
 {
 	struct binding *b = scope_read(l, p->text);
+	const struct var *var = b != NULL ? b->var : NULL;
+	bool fixed = b != NULL && b->fixed; /* binding the operands may move `b` */
 	struct value_part part = {
-		.var = b != NULL ? b->var : NULL,
-		.unset = b == NULL,
+		.var = var,
+		.unset = var == NULL,
 		.name = mem_str(l->s->g, p->text),
 		.op = p->op,
 		.arg = p->arg != NULL ? bind(l, p->arg) : NULL,
@@ -21,6 +23,7 @@ bind_var(struct lower *l, struct value_builder *out, const struct word_part *p)
 		.at = lower_span(l, p->at),
 	};
 
+	l->fixed = l->fixed || fixed;
 	builder_part(out, &part);
 }
 
@@ -81,10 +84,13 @@ lower_word(struct lower *l, const struct text *t, bool raw)
 	lower_place(l, first);
 	if (tree == NULL)
 		return NULL;
+	l->fixed = false;
 	v = bind(l, tree);
 	folded = value_fold(l->s->g, v, known_now, l, &e);
+	if (folded != NULL && l->s->o->freeze)
+		return folded;
 	if (folded != NULL)
-		return l->s->o->freeze ? folded : v;
+		return l->fixed ? value_fold(l->s->g, v, scope_fixed, l->s, &e) : v;
 	fold_report(l, &e);
 	return NULL;
 }

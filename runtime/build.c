@@ -119,6 +119,8 @@ parse_options(struct build_options *o, char **argv, struct rt_err *e)
 	for (; *argv != NULL; argv++)
 		if (one_option(o, table, sizeof(table) / sizeof(table[0]), *argv, e) < 0)
 			return -1;
+	if (o->store != NULL && *o->store == '\0')
+		o->store = NULL;
 	if (o->context != NULL && *o->context == '\0')
 		o->context = NULL;
 	return source_date(o, e) < 0 || output_check(o, e) < 0 ? -1 : 0;

@@ -4,7 +4,7 @@
 
 #include "rt.h"
 
-/* An open store ($DOCKCC_STORE or --store).  Layout (dockcc-store(5)):
+/* An open store (--store, else $DOCKCC_STORE, else dockcc/store in the XDG cache directory).  Layout (dockcc-store(5)):
      layers/NAME/diff/   the layer as overlayfs wants it below: whiteouts are 0/0 character devices,
                          opaque directories carry trusted.overlay.opaque (user.overlay.opaque without root)
      layers/NAME/meta    "diffid sha256:...\nsize N\n", written when the tar was first made or read

@@ -38,7 +38,7 @@ common_options(char **argv, struct build_options *o, struct rt_err *e)
 		if (strcmp(*argv, "--") == 0)
 			return argv + 1;
 		if (strncmp(*argv, "--store=", 8) == 0)
-			o->store = *argv + 8;
+			o->store = (*argv)[8] != '\0' ? *argv + 8 : NULL;
 		else if (strncmp(*argv, "--platform=", 11) == 0)
 			o->platform = *argv + 11;
 		else if (strncmp(*argv, "--build-context=", 16) == 0)

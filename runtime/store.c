@@ -15,15 +15,32 @@
 #include "image.h"
 #include "path.h"
 
+/* $DOCKCC_STORE, else dockcc/store in the XDG cache directory; malloc'd, NULL when nothing is set. */
+static char *
+default_path(void)
+{
+	const char *store = getenv("DOCKCC_STORE"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+
+	if (store != NULL && *store != '\0')
+		return rt_strdup(store);
+	if (xdg != NULL && *xdg == '/')
+		return rt_printf("%s/dockcc/store", xdg);
+	return home != NULL && *home != '\0' ? rt_printf("%s/.cache/dockcc/store", home) : NULL;
+}
+
 int
 store_open(struct store *s, const char *path, struct rt_err *e)
 {
+	cleanup_free char *otherwise = NULL;
+
 	static const char *const parts[] = { "layers", "keys", "images", "cache", "tmp" };
 	char cwd[PATH_MAX];
 
 	*s = (struct store){ .fd = -1 };
-	if (*path == '\0')
-		return rt_fail(e, 0, "the store has an empty name");
+	if (path == NULL || *path == '\0')
+		path = otherwise = default_path();
+	if (path == NULL)
+		return rt_fail_status(e, RT_USAGE, "there is no place for the store: set DOCKCC_STORE or HOME");
 	if (*path != '/' && getcwd(cwd, sizeof(cwd)) == NULL)
 		return rt_fail(e, errno, "find the working directory");
 	s->path = *path == '/' ? path_clean(path) : path_join(cwd, path);

@@ -4,13 +4,12 @@
 
 enum { CHUNK = 1024 };
 
+/* `first`: at the start of the format, where a dash would begin an option. */
 static void
-byte(struct buf *out, unsigned char c)
+byte(struct buf *out, unsigned char c, bool first)
 {
 	/* three digits always: what follows may be a digit */
-	if (c == '%')
-		buf_puts(out, "%%");
-	else if (c >= 0x20 && c <= 0x7e && c != '\'' && c != '\\')
+	if (c >= 0x20 && c <= 0x7e && c != '\'' && c != '\\' && c != '%' && !(first && c == '-'))
 		buf_putc(out, c);
 	else
 		buf_printf(out, "\\%03o", c);
@@ -25,7 +24,7 @@ sh_payload(struct buf *out)
 
 		buf_puts(out, "  printf '");
 		for (size_t k = 0; k < n; k++)
-			byte(out, payload_gz[i + k]);
+			byte(out, payload_gz[i + k], k == 0);
 		buf_puts(out, "'\n");
 	}
 	buf_puts(out, "}\n");

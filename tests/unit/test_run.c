@@ -19,6 +19,7 @@
 static int count, bad;
 static char base[256]; /* the test's directory */
 static char root[300];
+static char left[256]; /* a directory a child could not remove */
 
 static void
 check(bool good, const char *name)
@@ -525,8 +526,12 @@ test_traces(void)
 	};
 
 	umount2(root, MNT_DETACH);
-	rt_remove_tree(AT_FDCWD, rt_printf("%s/upper", base), &e);
-	rt_remove_tree(AT_FDCWD, rt_printf("%s/work", base), &e);
+	for (int i = 0; i < 2; i++) {
+		char *path = rt_printf("%s/%s", base, i == 0 ? "upper" : "work");
+
+		rt_remove_tree(AT_FDCWD, path, &e);
+		free(path);
+	}
 	check(mount_root(&e), "a fresh root");
 	expect((struct run_spec){ .mounts = m, .nmounts = 3 }, "echo x >/tmp/gone; echo x >/made", "", "a step with mounts");
 	expect((struct run_spec){ 0 }, "ls -A /opt /tmp /run /etc 2>/dev/null | tr '\\n' ' '", "/etc: group hosts passwd resolv.conf  /opt:  /tmp: ",
@@ -664,9 +669,72 @@ as_user(const char *want)
 	return bad != 0;
 }
 
-static void
-in_child(const char *want)
+/* ---- inside a chroot, and with nothing but a chroot ------------------------------------------------ */
+
+/* S5.1: the process is in a chroot itself, on a mount or on a plain directory. */
+static int
+in_chroot(const char *want)
 {
+	const char *mode;
+	struct rt_err e = { 0 };
+
+	if (!make_tree("dockcc-chroot") || ns_private(&e) < 0)
+		return 1;
+	snprintf(left, sizeof(left), "%s", base); /* the parent's to remove */
+	make_dir("proc", 0755);
+	make_dir("dev", 0755);
+	if (strcmp(want, "mount") == 0 && mount(base, base, NULL, MS_BIND, NULL) < 0)
+		return 1;
+	if (chroot(base) < 0 || chdir("/") < 0 || mount("proc", "/proc", "proc", 0, NULL) < 0)
+		return 1;
+	base[0] = '\0';
+	check(ns_enter(NULL, &mode, &e) == 0 && strcmp(mode, "root") == 0 && mount_root(&e), "an overlay root inside a chroot");
+	expect((struct run_spec){ 0 }, "grep -E 'Cap(Eff|Bnd)' /proc/self/status | tr -d '\\t\\n'", "CapEff:00000000800005fbCapBnd:00000000800005fb",
+	       "inside a chroot there is no CAP_SYS_CHROOT");
+	expect((struct run_spec){ 0 }, "chroot /tmp /bin/true 2>&1 | grep -c -i permi; cd /..; pwd; ls -d lower upper 2>/dev/null || echo none", "1\n/\nnone\n",
+	       "so nobody climbs out");
+	expect((struct run_spec){ .user = "u1", .cwd = "/w" }, "id -u; hostname; pwd; wc -c </proc/timer_list", "55\nbuildkitsandbox\n/w\n0\n", "the rest is as usual");
+	umount2("/root", MNT_DETACH);
+	return bad != 0;
+}
+
+static int
+only_chroot(const char *want)
+{
+	const char *mode;
+	struct rt_err e = { 0 };
+	static struct result r;
+	const struct run_mount m = { .kind = RUN_MOUNT_TMPFS, .target = "/t" };
+
+	(void)want;
+	if (!make_tree("dockcc-chroot"))
+		return 1;
+	snprintf(root, sizeof(root), "%s/lower", base);
+	check(ns_enter("chroot", &mode, &e) == 0 && strcmp(mode, "chroot") == 0, "mode chroot");
+	expect((struct run_spec){ .user = "u1", .cwd = "/w" }, "id -u; id -G; pwd; echo x >/dev/null; cat; ls /dev | tr '\\n' ' '",
+	       "55\n66 10 77\n/w\nfull null random urandom zero ", "a step with nothing but a chroot");
+	expect((struct run_spec){ 0 }, "chroot /tmp /bin/true 2>&1 | grep -c -i permi; mount -t tmpfs none /tmp 2>&1 | grep -c -i permi", "1\n1\n",
+	       "refusals hold");
+	run((struct run_spec){ 0 }, "setsid sh -c 'sleep 1; echo late >/tmp/late' & (sleep 1; echo late >/tmp/late) & exit 3", &r);
+	usleep(1200000);
+	check(r.rc == 0 && r.status == 3 && mtime_of("lower", "tmp/late") == -1, "strays are dead");
+	run((struct run_spec){ .mounts = &m, .nmounts = 1 }, "true", &r);
+	check(r.rc == -1 && r.e.status == RT_NOMODE, "a mount is refused");
+	run((struct run_spec){ .net_none = true }, "true", &r);
+	check(r.rc == -1 && r.e.status == RT_NOMODE, "a network is refused");
+	check(mtime_of("lower", "dev") == -1, "no device is left");
+	remove_tree();
+	return bad != 0;
+}
+
+/* Each of these enters something for good, so it runs in a child, which tells its counters. */
+static void
+in_child(int (*body)(const char *), const char *want)
+{
+	struct {
+		int count, bad;
+		char left[sizeof(left)];
+	} tell = { .count = count, .bad = bad };
 	pid_t pid;
 	int w, p[2];
 
@@ -674,26 +742,27 @@ in_child(const char *want)
 	if (pipe2(p, O_CLOEXEC) < 0 || (pid = fork()) < 0)
 		abort();
 	if (pid == 0) {
-		int rc = as_user(want);
+		int rc = body(want);
 
-		if (write(p[1], (int[]){ count, bad }, 2 * sizeof(int)) < 0)
+		tell.count = count;
+		tell.bad = bad;
+		memcpy(tell.left, left, sizeof(left));
+		if (write(p[1], &tell, sizeof(tell)) < 0)
 			rc = 1;
 		fflush(stdout);
 		_exit(rc);
 	}
 	waitpid(pid, &w, 0);
-	if (read(p[0], (int[]){ 0, 0 }, 0) == 0) {
-		int got[2] = { count, bad + 1 };
-
-		close(p[1]);
-		if (read(p[0], got, sizeof(got)) < 0)
-			got[1]++;
-		count = got[0];
-		bad = got[1];
-	}
+	close(p[1]);
+	if (read(p[0], &tell, sizeof(tell)) != sizeof(tell) || !WIFEXITED(w))
+		tell.bad++;
+	count = tell.count;
+	bad = tell.bad;
+	if (WIFEXITED(w) && WEXITSTATUS(w) != 0 && bad == 0)
+		check(false, want);
+	if (tell.left[0] != '\0')
+		rt_remove_tree(AT_FDCWD, tell.left, &(struct rt_err){ 0 });
 	close(p[0]);
-	if (!WIFEXITED(w))
-		bad++;
 }
 
 /* ---- speed, by hand ------------------------------------------------------------------------------ */
@@ -727,8 +796,11 @@ main(int argc, char **argv)
 	}
 	sigaction(SIGALRM, &act, NULL);
 	if (argc == 1) {
-		in_child("userns");
-		in_child("userns-single");
+		in_child(as_user, "userns");
+		in_child(as_user, "userns-single");
+		in_child(in_chroot, "mount");
+		in_child(in_chroot, "directory");
+		in_child(only_chroot, "chroot");
 	}
 	if (!make_tree("dockcc-run") || ns_enter("root", &mode, &e) < 0 || !mount_root(&e)) {
 		printf("Bail out! %s\n", e.text);

@@ -54,6 +54,25 @@ test_layers(int n)
 	free(target);
 }
 
+/* An upper layer is mounted a second time, and alone. */
+static void
+test_again(void)
+{
+	struct rt_err e = { 0 };
+	struct list none = { 0 };
+	char *upper = rt_printf("%s/upper", base);
+
+	check(mount_root(&e), "a fresh layer");
+	expect((struct run_spec){ 0 }, "rm /etc/group; mv /opt /opt2; echo x >/x", "", "a step");
+	check(overlay_umount(root, &e) == 0 && mount_root(&e), "the same layer again");
+	expect((struct run_spec){ 0 }, "ls -d /etc/group /opt /opt2 2>/dev/null; cat /x", "/opt2\nx\n", "it kept what the step did");
+	overlay_umount(root, &e);
+	check(overlay_mount(root, &none, upper, NULL, &e) == 0 && mtime_of("root", "x") > 0, "an upper without lower layers");
+	check(overlay_umount(root, &e) == 0 && mtime_of("root", "x") == -1, "unmounted");
+	check(overlay_mount(root, &none, NULL, NULL, &e) == -1, "nothing is an error");
+	free(upper);
+}
+
 /* ---- without root ------------------------------------------------------------------------------ */
 
 /* subuid(5) and subgid(5) of our own, in a mount namespace that goes with the process. */
@@ -260,6 +279,7 @@ main(void)
 		printf("Bail out! %s\n", e.text);
 		return 1;
 	}
+	test_again();
 	test_layers(2);
 	test_layers(100);
 	test_layers(500);

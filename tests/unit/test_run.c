@@ -124,6 +124,8 @@ test_kernel(void)
 	expect((struct run_spec){ 0 }, "for o in m u i n p U; do unshare -$o true 2>&1 | grep -c 'not permitted'; done | sort -u", "1\n",
 	       "unshare is refused");
 	expect((struct run_spec){ 0 }, "mknod /tmp/n c 1 3 2>&1 | grep -c 'not permitted'", "1\n", "devices cannot be made");
+	expect((struct run_spec){ .insecure = true }, "mknod /tmp/n c 1 3; { echo x >/tmp/n; } 2>&1 | grep -c -i permi; rm /tmp/n", "1\n",
+	       "and would not open");
 	expect((struct run_spec){ 0 }, "for f in kcore keys timer_list interrupts latency_stats sched_debug; do [ ! -e /proc/$f ] || wc -c </proc/$f; done | sort -u",
 	       "0\n", "/proc secrets are masked");
 	expect((struct run_spec){ 0 }, "ls /proc/acpi /proc/scsi /sys/firmware 2>/dev/null | grep -v : | grep -c . || true", "0\n",
@@ -467,6 +469,18 @@ test_hostile(void)
 	check(before.st_mtim.tv_sec == after.st_mtim.tv_sec && before.st_ino == after.st_ino, "the host's /etc/hosts is untouched");
 	run((struct run_spec){ .cwd = "/etc/passwd" }, "true", &r);
 	check(r.rc == -1 && strstr(r.e.text, "/etc/passwd") != NULL, "a file is no working directory");
+	{
+		int in = 0;
+
+		for (int fd = 0; fd < 32; fd++) {
+			char cwd[32];
+
+			snprintf(cwd, sizeof(cwd), "/proc/self/fd/%d", fd);
+			run((struct run_spec){ .cwd = cwd }, "true", &r);
+			in += r.rc == 0;
+		}
+		check(in == 0, "no descriptor of ours is a way out");
+	}
 }
 
 /* ---- speed, by hand ------------------------------------------------------------------------------ */

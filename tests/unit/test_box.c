@@ -94,6 +94,7 @@ give_range(void)
 static int
 as_user(const char *want)
 {
+	const struct run_mount secret = { .kind = RUN_MOUNT_SECRET, .target = "/run/secrets/s", .secret = "x", .secret_len = 1, .mode = 0400 };
 	const char *mode = "";
 	struct rt_err e = { 0 };
 	static struct result r;
@@ -125,6 +126,8 @@ as_user(const char *want)
 		check(r.rc == 0 && strcmp(r.out, "55\n") == 0, "another user of the range");
 	else
 		check(r.rc == -1 && strstr(r.e.text, "range") != NULL, "another user needs a range");
+	/* the change of user has made our memory undumpable, prctl(2), and /proc/self somebody else's */
+	expect((struct run_spec){ .mounts = &secret, .nmounts = 1 }, "cat /run/secrets/s", "x", "and one more step with a mount");
 	remove_tree();
 	return bad != 0;
 }

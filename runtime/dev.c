@@ -68,18 +68,20 @@ make_nodes(int dev, struct rt_err *e)
 	return 0;
 }
 
-/* gid 5 is "tty" everywhere; where that id is not mapped the slaves stay with their user, devpts. */
+/* gid 5 is "tty" everywhere; where that id is not mapped the slaves stay with their user, kernel
+   Documentation/filesystems/devpts.rst. */
 static int
 make_pts(int dev, struct rt_err *e)
 {
+	static const char options[] = "newinstance,ptmxmode=0666,mode=0620,gid=5", without[] = "newinstance,ptmxmode=0666,mode=0620";
 	cleanup_fd int fd = -1;
 
 	if (mkdirat(dev, "pts", 0755) < 0 || mkdirat(dev, "shm", 01777) < 0)
 		return rt_fail(e, errno, "make /dev/pts and /dev/shm");
 	fd = openat(dev, "pts", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return mount_fd(fd, "devpts", MS_NOSUID | MS_NOEXEC,
-	                ns_get_mode() == NS_SINGLE ? "newinstance,ptmxmode=0666,mode=0620"
-	                                           : "newinstance,ptmxmode=0666,mode=0620,gid=5", e);
+	if (mount_fd(fd, "devpts", MS_NOSUID | MS_NOEXEC, options, e) == 0)
+		return 0;
+	return mount_fd(fd, "devpts", MS_NOSUID | MS_NOEXEC, without, e);
 }
 
 /* A here-document that is its own program, language.md "RUN", lies in /dev/pipes: no stub in the image. */

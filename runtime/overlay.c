@@ -195,10 +195,21 @@ mount_bind(const char *target, const char *source, bool readonly, struct rt_err 
 	return 0;
 }
 
+/* A volatile layer keeps a mark that forbids its next mount, also when the last one ended well (overlayfs.rst "Volatile
+   mount").  Whether an upper is whole is for the caller's own marks to say, so ours goes.  True: try again. */
+static bool
+forget_volatile(const char *work)
+{
+	cleanup_free char *mark = rt_printf("%s/work/incompat", work);
+	struct rt_err unused;
+
+	return access(mark, F_OK) == 0 && rt_remove_tree(AT_FDCWD, mark, &unused) == 0;
+}
+
 int
 overlay_mount(const char *target, const struct list *lower, const char *upper, const char *work, struct rt_err *e)
 {
-	int rc;
+	int rc = -1;
 
 	if (lower->n == 0 && upper == NULL)
 		return rt_fail(e, 0, "overlay on %s: no layers", target);
@@ -206,8 +217,14 @@ overlay_mount(const char *target, const struct list *lower, const char *upper, c
 		return mount_bind(target, upper, false, e);
 	if (lower->n == 1 && upper == NULL)
 		return mount_bind(target, lower->v[0], true, e);
-	rc = mount_by_config(target, lower, upper, work, e);
-	return rc == 1 ? mount_by_numbers(target, lower, upper, work, e) : rc;
+	for (int again = 0; again < 2; again++) {
+		rc = mount_by_config(target, lower, upper, work, e);
+		if (rc == 1)
+			rc = mount_by_numbers(target, lower, upper, work, e);
+		if (rc == 0 || upper == NULL || !forget_volatile(work))
+			break;
+	}
+	return rc;
 }
 
 int

@@ -95,7 +95,10 @@ make_points(int rootfd, struct job *j)
 	return 0;
 }
 
-/* ---- the child: pid 1 of its namespace ------------------------------------------------------------- */
+/* ---- the child ------------------------------------------------------------------------------------- */
+
+/* The command itself becomes pid 1 of its namespace, as with docker: no second process has to stay and share memory with
+   us in there.  Like any pid 1 it hears no signal from inside that it has no handler for, pid_namespaces(7). */
 
 /* Mounts everything below the new root and makes it "/": pivot_root(2), "pivot_root(".", ".")". */
 static int
@@ -166,7 +169,8 @@ enter_cwd(const struct job *j)
 	return 0;
 }
 
-/* stdin null, stdout and stderr the caller's pipe, nothing else (S5.5); both are a user's to open again by /dev/stdout. */
+/* stdin null, stdout and stderr the caller's pipe, nothing else (S5.5), before a path of the image is followed: none may
+   lead through /proc/self/fd to what we had open outside.  The pipe is a user's to open again by /dev/stdout. */
 static int
 set_descriptors(const struct job *j, int null)
 {
@@ -312,7 +316,7 @@ child_main(void *arg)
 	if (!j->boxed) /* a root without mounts may have no device that can be opened */
 		null = open("/dev/null", O_RDONLY);
 	if ((j->boxed ? enter_root(j) : chroot_enter(j->s, j->e)) == 0 && (!j->s->net_none || dev_loopback(j->e) == 0) &&
-	    enter_cwd(j) == 0 && prepare_process(j) == 0 && set_descriptors(j, null) == 0)
+	    set_descriptors(j, null) == 0 && enter_cwd(j) == 0 && prepare_process(j) == 0)
 		become_command(j);
 	j->report->failed = true;
 	_exit(127);

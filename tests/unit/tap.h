@@ -1,0 +1,45 @@
+/* The Test Anything Protocol for small C tests: ok(condition, "what") and return tap_done(). */
+#ifndef TAP_H
+#define TAP_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int tap_count, tap_failed;
+
+__attribute__((format(printf, 2, 3), unused)) static bool
+ok(bool good, const char *fmt, ...)
+{
+	va_list ap;
+
+	printf("%sok %d - ", good ? "" : "not ", ++tap_count);
+	va_start(ap, fmt);
+	vprintf(fmt, ap);
+	va_end(ap);
+	putchar('\n');
+	fflush(stdout);
+	tap_failed += !good;
+	return good;
+}
+
+__attribute__((unused)) static bool
+is_text(const char *got, const char *want, const char *what)
+{
+	bool good = got != NULL && want != NULL ? strcmp(got, want) == 0 : got == want;
+
+	if (!ok(good, "%s", what))
+		printf("# got  %s\n# want %s\n", got != NULL ? got : "(null)", want != NULL ? want : "(null)");
+	return good;
+}
+
+__attribute__((unused)) static int
+tap_done(void)
+{
+	printf("1..%d\n", tap_count);
+	return tap_failed != 0;
+}
+
+#endif

@@ -33,13 +33,14 @@ struct unit {
 
 struct stage_build {
 	struct plan_stage *plan;
-	struct list layers;       /* base layers, then one a unit; names, lowest first */
+	struct list layers;       /* base layers (diff IDs until settled), then one a unit; names, lowest first */
 	size_t nbase;             /* layers that come from the base */
 	struct unit *units;
 	size_t nunits;
 	struct stage_build *base; /* FROM stage */
 	const char *location;     /* of the base image, NULL: the store */
 	bool base_image;          /* FROM an image */
+	bool settled;             /* the base's entries of `layers` are what the store calls them (see stage_settle) */
 	struct state begin, end;  /* config and environment after FROM and after the last step */
 	char fs[65];              /* names the file system at the end: a function of base and keys */
 	bool base_missing;        /* a base layer is not in the store yet */
@@ -71,6 +72,9 @@ bool build_directory(const char *location, const char **path);
 
 /* keys.c: keys, layers, states and what is cached, without running anything. */
 int build_keys(struct build *b, struct rt_err *e);
+/* Unpacks the base if that is still to do and puts the names of its layers in the store into sb->layers: what an image
+   calls a layer and what the store calls it may differ. */
+int stage_settle(struct build *b, struct stage_build *sb, struct rt_err *e);
 /* Opens the build context and its ignore file once. */
 int build_context(struct build *b, struct rt_err *e);
 

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "exec.h"
@@ -86,48 +85,13 @@ list_directory(int dirfd, struct list *names, struct rt_err *e)
 
 /* ---- root file systems ------------------------------------------------------------------------- */
 
-/* The tree through a pipe: written as tar by a child, unpacked by us, so that both ends are the code that is tested
-   anyway.  The child cannot share our memory, hence fork and not vfork. */
 static int
 copy_tree(int from, int to, int64_t epoch, struct rt_err *e)
 {
 	struct tar_options o = { .mode = TAR_ARCHIVE, .chown_uid = (int64_t)geteuid(), .chown_gid = (int64_t)getegid(),
 	                         .max_bytes = UINT64_MAX, .max_entries = UINT64_MAX, .what = "the root file system" };
-	struct fd_reader r;
-	int ends[2], status = 0, rc;
-	pid_t pid;
 
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return rt_fail(e, errno, "make a pipe");
-	pid = fork();
-	if (pid < 0) {
-		rc = rt_fail(e, errno, "fork");
-		close(ends[0]);
-		close(ends[1]);
-		return rc;
-	}
-	if (pid == 0) {
-		struct fd_writer *w = rt_alloc(sizeof(*w));
-		struct rt_err mine = { 0 };
-
-		close(ends[0]);
-		fd_writer_init(w, ends[1], "a pipe");
-		if (tar_write_tree(&w->writer, from, epoch, &mine) == 0 && fd_writer_flush(w, &mine) == 0)
-			_exit(0);
-		dprintf(STDERR_FILENO, "dockcc-rt: %s\n", mine.text);
-		_exit(1);
-	}
-	close(ends[1]);
-	fd_reader_init(&r, ends[0], -1, 0, "a pipe");
-	rc = tar_unpack(&r.reader, to, &o, e);
-	if (rc == 0)
-		rc = reader_drain(&r.reader, e);
-	close(ends[0]);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		continue;
-	if (rc == 0 && status != 0)
-		rc = rt_fail(e, 0, "reading the root file system failed");
-	return rc;
+	return tree_copy(from, to, epoch, &o, e);
 }
 
 /* Into a new directory that is renamed when whole; into one that has something in it already, as docker does, directly. */

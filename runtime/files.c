@@ -120,7 +120,9 @@ view_open(struct build *b, enum origin origin, const char *from, const char *scr
 		rc = v->source.rootfd >= 0 ? 0 : rt_fail(e, errno, "the build context");
 		break;
 	case FROM_STAGE:
-		rc = mount_view(b, &build_stage(b, from)->layers, scratch, v, e);
+		rc = stage_settle(b, build_stage(b, from), e);
+		if (rc == 0)
+			rc = mount_view(b, &build_stage(b, from)->layers, scratch, v, e);
 		break;
 	case FROM_IMAGE:
 		rc = open_image(b, from, scratch, v, e);

@@ -317,6 +317,7 @@ open_layers(struct store *s, struct place *p, struct found *f, struct image *im,
 	if (ids->n != layers->n)
 		return rt_fail_status(e, RT_DIGEST, "%s: the manifest has %zu layers, the config %zu", p->layout.what, layers->n, ids->n);
 	for (size_t i = 0; i < layers->n; i++) {
+		cleanup_free char *name = NULL;
 		struct descriptor d;
 		int rc = 0;
 
@@ -329,9 +330,9 @@ open_layers(struct store *s, struct place *p, struct found *f, struct image *im,
 		else if (!store_has_layer(s, ids->v[i]->s + 7))
 			rc = unpack_layer(s, p, &d, ids->v[i]->s, e);
 		descriptor_free(&d);
-		if (rc < 0)
+		if (rc < 0 || (name = layer_settle(s, ids->v[i]->s + 7, &im->layers, e)) == NULL)
 			return -1;
-		list_add(&im->layers, ids->v[i]->s + 7);
+		list_add(&im->layers, name);
 	}
 	return 0;
 }

@@ -7,14 +7,17 @@
 /* An open store (--store, else $DOCKCC_STORE, else dockcc/store in the XDG cache directory).  Layout (dockcc-store(5)):
      layers/NAME/diff/   the layer as overlayfs wants it below: whiteouts are 0/0 character devices,
                          opaque directories carry trusted.overlay.opaque (user.overlay.opaque without root)
-     layers/NAME/meta    "diffid sha256:...\nsize N\n", written when the tar was first made or read
+     layers/NAME/meta    "diffid sha256:...\nsize N\n", written when the tar was first made or read; with "epoch N" for
+                         a layer of ours, with "blob sha256:...", "blob-size N", "blob-type T" for a base layer
+     layers/NAME/implied directories that the base layer's tar had no entry for, NUL-terminated
      layers/NAME/start   decimal nanoseconds since the epoch when the step began: times at or after it were
                          made by the build (see tar_time)
      keys/KEY            a finished step: the name of its layer and what else it left
      images/             an OCI image layout: index.json, blobs/
      cache/HASH/         cache mounts
      tmp/                everything unfinished; each entry is flock'ed by its maker, the rest is garbage
-   NAME is the hex diff ID of a base layer or the hex key of a step. Mode 0700 throughout. */
+   NAME is the hex diff ID of a base layer (or, for one with implied directories, a sum that also covers how those look
+   in the layers below) or the hex key of a step. Mode 0700 throughout. */
 struct store {
 	char *path; /* absolute */
 	int fd;     /* the directory */

@@ -11,7 +11,6 @@ enum {
 	DIST_BITS = 8,
 	LEN_TABLE = 2600,
 	DIST_TABLE = 700,
-	MAX_MATCH = 258,
 };
 
 /* A table entry: how many bits it takes and what they mean. */
@@ -20,7 +19,7 @@ struct code {
 	uint8_t bits;
 	uint16_t value; /* literal, base, or where the second table starts */
 };
-enum { OP_LITERAL = 0, OP_BASE = 0x10, OP_END = 0x20, OP_TABLE = 0x40, OP_BAD = 0x80 };
+enum { OP_LITERAL, OP_BASE = 0x10, OP_END = 0x20, OP_TABLE = 0x40, OP_BAD = 0x80 };
 
 enum state { MEMBER, BLOCK, STORED, CODES, TRAILER, FINISHED };
 
@@ -458,12 +457,11 @@ codes(struct inflate *z, struct rt_err *e)
 static int
 skip_string(struct inflate *z, struct rt_err *e)
 {
-	uint32_t v;
+	uint32_t v = 1;
 
-	do
+	while (v != 0)
 		if (take(z, 8, &v, e) < 0)
 			return -1;
-	while (v != 0);
 	return 0;
 }
 
@@ -531,10 +529,8 @@ trailer(struct inflate *z, struct rt_err *e)
 	drop(z, z->nbits % 8);
 	if (take(z, 32, &crc, e) < 0 || take(z, 32, &size, e) < 0)
 		return -1;
-	if (crc != z->crc || size != z->total)
-		return damaged(z, "its checksum does not match", e);
 	z->state = MEMBER;
-	return 0;
+	return crc != z->crc || size != z->total ? damaged(z, "its checksum does not match", e) : 0;
 }
 
 static int

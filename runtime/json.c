@@ -367,11 +367,10 @@ value(struct parser *p, int depth)
 	case '"':
 		j = json_new(JSON_STRING);
 		j->s = string(p);
-		if (j->s == NULL) {
-			json_free(j);
-			return NULL;
-		}
-		return j;
+		if (j->s != NULL)
+			return j;
+		json_free(j);
+		return NULL;
 	case 't':
 		return word(p, "true", JSON_BOOL, 1);
 	case 'f':

@@ -111,6 +111,26 @@ build_context(struct build *b, struct rt_err *e)
 	return read_ignore(b, e);
 }
 
+/* The names of an image's layers, hexadecimal diff IDs, from its config alone. */
+static int
+layer_names(const struct image *im, const char *what, struct list *out, struct rt_err *e)
+{
+	struct json *config = json_parse(im->config_json, im->config_len, what, e);
+	const struct json *ids = json_at(config, "/rootfs/diff_ids");
+	int rc = config != NULL ? 0 : -1;
+
+	for (size_t i = 0; rc == 0 && ids != NULL && i < ids->n; i++) {
+		const char *id = ids->v[i]->s;
+
+		if (id == NULL || strncmp(id, "sha256:", 7) != 0 || strlen(id) != 71 || id[7 + strspn(id + 7, "0123456789abcdef")] != '\0')
+			rc = rt_fail_status(e, RT_DIGEST, "%s: /rootfs/diff_ids/%zu is no sha256 digest", what, i);
+		else
+			list_add(out, id + 7);
+	}
+	json_free(config);
+	return rc;
+}
+
 /* What a step reads from (origin, from): the digest of files on this machine, or the name of a finished file
    system and the paths in it. */
 static int
@@ -133,14 +153,17 @@ put_source(struct build *b, struct sha256 *h, enum origin origin, const char *fr
 	case FROM_IMAGE:
 		location = build_location(b, from);
 		if (!build_directory(location, &dir)) {
+			struct list layers = { 0 };
 			struct image im;
 
 			if (image_config(&b->store, from, location, b->o->platform, &im, e) < 0)
 				return -1;
+			rc = layer_names(&im, from, &layers, e);
 			put(h, "image");
-			put_list(h, &im.layers);
+			put_list(h, &layers);
+			list_free(&layers);
 			image_free(&im);
-			return 0;
+			return rc;
 		}
 		break;
 	case FROM_CONTEXT:
@@ -282,6 +305,36 @@ step_key(struct build *b, const char *below, const struct state *st, const struc
 	return rc;
 }
 
+int
+stage_settle(struct build *b, struct stage_build *sb, struct rt_err *e)
+{
+	const struct plan_step *s = &sb->plan->steps[0];
+	struct list names = { 0 };
+	struct image im;
+
+	if (sb->settled)
+		return 0;
+	if (sb->base != NULL) {
+		if (stage_settle(b, sb->base, e) < 0)
+			return -1;
+		for (size_t i = 0; i < sb->base->layers.n; i++)
+			list_add(&names, sb->base->layers.v[i]);
+	} else if (sb->base_image) {
+		if (image_open(&b->store, s->from, sb->location, s->platform != NULL ? s->platform : b->o->platform, s->pin, &im, e) < 0)
+			return -1;
+		for (size_t i = 0; i < im.layers.n; i++)
+			list_add(&names, im.layers.v[i]);
+		image_free(&im);
+	}
+	sb->nbase = names.n;
+	for (size_t i = 0; i < sb->nunits; i++)
+		list_add(&names, sb->units[i].key);
+	list_free(&sb->layers);
+	sb->layers = names;
+	sb->settled = true;
+	return 0;
+}
+
 static int
 base_image(struct build *b, struct stage_build *sb, const struct plan_step *s, struct rt_err *e)
 {
@@ -298,11 +351,11 @@ base_image(struct build *b, struct stage_build *sb, const struct plan_step *s, s
 		image_free(&im);
 		return rc;
 	}
-	for (size_t i = 0; i < im.layers.n; i++) {
-		list_add(&sb->layers, im.layers.v[i]);
-		sb->base_missing = sb->base_missing || !store_has_layer(&b->store, im.layers.v[i]);
-	}
-	rc = state_image(&sb->begin, im.config_json, im.config_len, s->from, e);
+	rc = layer_names(&im, s->from, &sb->layers, e);
+	for (size_t i = 0; i < sb->layers.n; i++)
+		sb->base_missing = sb->base_missing || !store_has_layer(&b->store, sb->layers.v[i]);
+	if (rc == 0)
+		rc = state_image(&sb->begin, im.config_json, im.config_len, s->from, e);
 	if (rc == 0) {
 		struct json *raw = json_parse(im.config_json, im.config_len, s->from, e);
 

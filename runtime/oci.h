@@ -117,6 +117,9 @@ struct layer_meta {
 int layer_meta_read(struct store *s, const char *layer, struct layer_meta *m, struct rt_err *e);
 int layer_meta_write(struct store *s, const char *dir, const struct layer_meta *m, struct rt_err *e);
 void layer_meta_free(struct layer_meta *m);
+/* The name of the layer to use on top of `lower`: itself, or a copy of it whose implied directories (those without an
+   entry in its tar) look as they do below.  Malloc'd, NULL with e. */
+char *layer_settle(struct store *s, const char *layer, const struct list *lower, struct rt_err *e);
 /* The tar of a layer. */
 int layer_write(struct store *s, const char *layer, int64_t epoch, struct writer *w, struct rt_err *e);
 

@@ -197,7 +197,7 @@ output_write(struct build *b, struct rt_err *e)
 	char digest[72] = "";
 	size_t len;
 	char *config = final_config(b, &len);
-	int rc = 0;
+	int rc = stage_settle(b, b->target, e);
 
 	im.layers = b->target->layers;
 	im.config_json = config;

@@ -77,16 +77,19 @@ make_parents(struct unpack *u, const char *path, struct rt_err *e)
 		cleanup_free char *store = NULL;
 		cleanup_fd int fd = -1;
 		const char *base;
+		struct stat above;
 		char c = *p;
 
 		if (c != '/' && c != '\0')
 			continue;
 		*p = '\0';
 		fd = path_parent(u->rootfd, copy, &store, &base, e);
-		if (fd < 0)
-			return -1;
+		if (fd < 0 || fstat(fd, &above) < 0)
+			return fd < 0 ? -1 : io(u, copy, "look above", e);
 		if (*base != '\0' && mkdirat(fd, base, 0755) == 0) {
-			struct timespec epoch[2] = { { .tv_nsec = 0 } };
+			struct timespec epoch[2] = { { .tv_nsec = 0 } }, was[2] = { { .tv_nsec = UTIME_OMIT }, above.st_mtim };
+
+			utimensat(fd, ".", was, 0);
 
 			if (u->umask != 0)
 				fchmodat(fd, base, 0755, 0);

@@ -384,9 +384,7 @@ do_unit(struct worker *w, const struct unit *u)
 static void
 do_base(struct worker *w)
 {
-	const struct plan_step *s = &w->sb->plan->steps[0];
 	struct rt_err e = { .status = RT_IO };
-	struct image im;
 
 	if (w->sb->base != NULL && ask(w, MSG_NEED, (uint32_t)w->sb->base->plan->index, &e) < 0)
 		fail(w, e.status, 0, e.text);
@@ -396,13 +394,11 @@ do_base(struct worker *w)
 		if (!cached && ask(w, MSG_ACQUIRE, 0, &e) < 0)
 			fail(w, e.status, 0, e.text);
 		send_message(w, MSG_START, cached);
-		if (!cached) {
-			if (image_open(&w->b->store, s->from, w->sb->location, s->platform != NULL ? s->platform : w->b->o->platform,
-			               s->pin, &im, &e) < 0)
-				fail(w, e.status, 0, e.text);
-			image_free(&im);
-		}
+		if (stage_settle(w->b, w->sb, &e) < 0)
+			fail(w, e.status, 0, e.text);
 		send_message(w, MSG_DONE, cached);
+	} else if (stage_settle(w->b, w->sb, &e) < 0) {
+		fail(w, e.status, 0, e.text);
 	}
 	for (size_t i = 0; i < w->sb->nbase; i++) {
 		char *dir = layer_dir(w, w->sb->layers.v[i]);

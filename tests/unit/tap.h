@@ -1,28 +1,37 @@
-/* The Test Anything Protocol for the unit tests: ok(...) a line each, done() last. */
+/* The Test Anything Protocol for small C tests: ok(condition, "what") and return tap_done(); skip(why) for what cannot run here. */
 #ifndef TAP_H
 #define TAP_H
 
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 static int tap_count, tap_failed;
 
-/* One test; `fmt` names it. Returns the condition. */
 __attribute__((format(printf, 2, 3), unused)) static bool
 ok(bool good, const char *fmt, ...)
 {
-	va_list args;
+	va_list ap;
 
-	tap_count++;
-	if (!good)
-		tap_failed++;
-	printf("%s %d - ", good ? "ok" : "not ok", tap_count);
-	va_start(args, fmt);
-	vprintf(fmt, args);
-	va_end(args);
+	printf("%sok %d - ", good ? "" : "not ", ++tap_count);
+	va_start(ap, fmt);
+	vprintf(fmt, ap);
+	va_end(ap);
 	putchar('\n');
 	fflush(stdout);
+	tap_failed += !good;
+	return good;
+}
+
+__attribute__((unused)) static bool
+is_text(const char *got, const char *want, const char *what)
+{
+	bool good = got != NULL && want != NULL ? strcmp(got, want) == 0 : got == want;
+
+	if (!ok(good, "%s", what))
+		printf("# got  %s\n# want %s\n", got != NULL ? got : "(null)", want != NULL ? want : "(null)");
 	return good;
 }
 
@@ -30,20 +39,17 @@ ok(bool good, const char *fmt, ...)
 __attribute__((format(printf, 1, 2), unused)) static void
 skip(const char *fmt, ...)
 {
-	va_list args;
+	va_list ap;
 
-	tap_count++;
-	printf("ok %d # SKIP ", tap_count);
-	va_start(args, fmt);
-	vprintf(fmt, args);
-	va_end(args);
+	printf("ok %d # SKIP ", ++tap_count);
+	va_start(ap, fmt);
+	vprintf(fmt, ap);
+	va_end(ap);
 	putchar('\n');
-	fflush(stdout);
 }
 
-/* The plan and the exit status. */
 __attribute__((unused)) static int
-done(void)
+tap_done(void)
 {
 	printf("1..%d\n", tap_count);
 	return tap_failed != 0;

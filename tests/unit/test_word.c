@@ -110,5 +110,5 @@ main(void)
 	rows();
 	modes();
 	limits();
-	return done();
+	return tap_done();
 }

@@ -30,7 +30,7 @@ int output_close(struct output *o, bool good, struct rt_err *e);
 int list_directory(int dirfd, struct list *names, struct rt_err *e);
 
 /* Copies a tree (o->mode TAR_LAYER: a layer) into the directory `to`. */
-int tree_copy(int from, int to, int64_t epoch, const struct tar_options *o, struct rt_err *e);
+int layer_copy(int from, int to, int64_t epoch, const struct tar_options *o, struct rt_err *e);
 
 int export_oci_dir(struct export *x, const char *dest, char digest[72], struct rt_err *e);
 int export_oci_tar(struct export *x, bool docker, const char *dest, char digest[72], struct rt_err *e);

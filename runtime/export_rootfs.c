@@ -91,7 +91,7 @@ copy_tree(int from, int to, int64_t epoch, struct rt_err *e)
 	struct tar_options o = { .mode = TAR_ARCHIVE, .chown_uid = (int64_t)geteuid(), .chown_gid = (int64_t)getegid(),
 	                         .max_bytes = UINT64_MAX, .max_entries = UINT64_MAX, .what = "the root file system" };
 
-	return tree_copy(from, to, epoch, &o, e);
+	return layer_copy(from, to, epoch, &o, e);
 }
 
 /* Into a new directory that is renamed when whole; into one that has something in it already, as docker does, directly. */

@@ -14,7 +14,7 @@
 /* The tree through a pipe: written as tar by a child, unpacked by us, so that both ends are the code that is tested
    anyway.  The child cannot share our memory, hence fork and not vfork. */
 int
-tree_copy(int from, int to, int64_t epoch, const struct tar_options *o, struct rt_err *e)
+layer_copy(int from, int to, int64_t epoch, const struct tar_options *o, struct rt_err *e)
 {
 	struct fd_reader r;
 	int ends[2], status = 0, rc;
@@ -116,7 +116,7 @@ make_settled(struct store *s, const char *from, const char *to, const struct str
 	if (in < 0 || mkdirat(s->fd, diff, 0755) < 0 || (out = openat(s->fd, diff, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
 		rc = rt_fail(e, errno, "copy the layer %s", from);
 	else
-		rc = tree_copy(in, out, -1, &o, e);
+		rc = layer_copy(in, out, -1, &o, e);
 	for (size_t at = 0; rc == 0 && at < paths->len; at += strlen(paths->s + at) + 1) {
 		struct look l = look_below(s, lower, paths->s + at);
 

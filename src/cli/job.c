@@ -186,7 +186,7 @@ job_run(const void *ctx, struct job *j)
 	u = unit_parse(ctx, source, d);
 	if (strcmp(form, "ast") != 0)
 		return after_parsing(ctx, j, source, u, d);
-	if (u->ok)
-		unit_dump(j->out, u);
+	/* a refused file has its answer too: the line at fault */
+	unit_dump(j->out, u);
 	return show(j->o, d);
 }

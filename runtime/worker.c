@@ -16,6 +16,7 @@
 #include "build.h"
 #include "path.h"
 #include "prepare.h"
+#include "tar.h"
 
 struct worker {
 	struct build *b;
@@ -24,6 +25,7 @@ struct worker {
 	size_t step;            /* being worked on */
 	char *tmp, *tmp_path;   /* this unit's directory in the store */
 	int lock;
+	int64_t start;          /* of the unit, ns since the epoch */
 	struct state st;
 	struct list lower;      /* directories of the layers below, lowest first */
 };
@@ -96,7 +98,8 @@ unit_begin(struct worker *w, char **root, struct rt_err *e)
 		return -1;
 	w->tmp_path = rt_printf("%s/%s", w->b->store.path, w->tmp);
 	clock_gettime(CLOCK_REALTIME_COARSE, &ts);
-	snprintf(now, sizeof(now), "%lld\n", (long long)ts.tv_sec * 1000000000 + ts.tv_nsec);
+	w->start = (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+	snprintf(now, sizeof(now), "%lld\n", (long long)w->start);
 	rc = sub_directory(w, "diff", &diff, e);
 	if (rc == 0)
 		rc = sub_directory(w, "work", &work, e);
@@ -139,12 +142,24 @@ drop_old(struct worker *w, const char *key, struct rt_err *e)
 }
 
 static int
+mark_times(struct worker *w, struct rt_err *e)
+{
+	char *diff = rt_printf("%s/diff", w->tmp);
+	int fd = openat(w->b->store.fd, diff, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int rc = fd < 0 ? rt_fail(e, errno, "open %s", diff) : layer_mark(fd, w->start, e);
+
+	rt_close_fd(&fd);
+	free(diff);
+	return rc;
+}
+
+static int
 unit_end(struct worker *w, const struct unit *u, char *root, struct rt_err *e)
 {
 	static const char *const scraps[] = { "work", "root", "scratch" };
 	char *dir;
 
-	if (overlay_umount(root, e) < 0)
+	if (overlay_umount(root, e) < 0 || mark_times(w, e) < 0)
 		return -1;
 	for (size_t i = 0; i < sizeof(scraps) / sizeof(scraps[0]); i++) {
 		char *name = rt_printf("%s/%s", w->tmp, scraps[i]);

@@ -4,7 +4,7 @@
 # well-formed UTF-8 and a UTF-8 locale.
 . "$(dirname "$0")/lib.sh"
 
-quote=$(dirname "$dockcc")/test_quote
+quote=${DOCKCC_BUILD:-$source/build}/test_quote
 count=${QUOTE_COUNT:-5000}
 "$quote" write bytes "$count" "$work/bytes" "$work/bytes.want" && "$quote" write utf8 "$count" "$work/utf8" "$work/utf8.want"
 ok $? "$count random strings are written"

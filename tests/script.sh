@@ -69,6 +69,7 @@ is 'nothing to do: nothing runs' 0 "$(grep -c '[0-9]s$' "$work/log")"
 is 'the same image' "$first" "$(last)"
 run --dry-run
 has 'a dry run says what is cached' 'stage-1.3 *run.*CACHED'
+sleep 1
 run --no-cache -o "oci:$work/out" -t app:1
 is 'without the cache every step runs' 0 "$(grep -v ' from ' "$work/log" | grep -c CACHED)"
 is 'and the image is the same' "$first" "$(last)"
@@ -88,10 +89,10 @@ is 'the script can be piped into sh' 0 $?
 DOCKCC_RT='' XDG_CACHE_HOME=$work/cache sh "$work/build.sh" --list >"$work/log" 2>&1
 is 'the runtime is unpacked where the cache is' 1 "$(find "$work/cache/dockcc/rt" -type f | wc -l)"
 sed 's/^  printf .\\037\\213\\010/&\\000/' "$work/build.sh" >"$work/damaged.sh"
-XDG_CACHE_HOME=$work/cache2 sh "$work/damaged.sh" --list >"$work/log" 2>&1
+DOCKCC_RT='' XDG_CACHE_HOME=$work/cache2 sh "$work/damaged.sh" --list >"$work/log" 2>&1
 is 'a damaged runtime is refused' '65 build.sh: failed step=- line=- status=65 kind=digest' "$? $(last)"
 "$dockcc" compile --runtime=path -o "$work/path.sh" "$work"
-DOCKCC_RT=$(dirname "$dockcc")/dockcc-rt sh "$work/path.sh" --list >"$work/log" 2>&1
+DOCKCC_RT=${DOCKCC_BUILD:-$source/build}/dockcc-rt sh "$work/path.sh" --list >"$work/log" 2>&1
 is 'runtime found by DOCKCC_RT' 0 $?
 (PATH=/usr/bin:/bin && unset DOCKCC_RT && sh "$work/path.sh" --list) >"$work/log" 2>&1
 is 'no runtime: one clear error' '69 1' "$? $(grep -c 'dockcc-rt is not on the PATH' "$work/log")"

@@ -76,7 +76,7 @@ check() {
 	shift 3
 	# shellcheck disable=SC2086
 	$shell "$script" --store "$work/store" $contexts "$@" -o "oci:$work/out" >"$work/log" 2>&1 &&
-		"$(dirname "$dockcc")/dockcc-rt" version >/dev/null &&
+		"${DOCKCC_BUILD:-$source/build}/dockcc-rt" version >/dev/null &&
 		config=$(jq -r .manifests[0].digest "$work/out/index.json" | cut -d : -f 2) &&
 		config=$(jq -r .config.digest "$work/out/blobs/sha256/$config" | cut -d : -f 2) &&
 		jq -r '.config.Labels | to_entries | sort_by(.key[1:] | tonumber) | .[].value' "$work/out/blobs/sha256/$config" >"$work/got"

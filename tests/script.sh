@@ -120,6 +120,9 @@ fi
 is 'the tar of the files' data "$(tar -xOf "$work/t.tar" f)"
 is 'the directory of the files' one "$(cat "$work/local/o")"
 
+"$dockcc" compile -o /dev/null "$work" && [ -c /dev/null ]
+ok $? 'a device is written to, not replaced'
+
 # ---- failures -----------------------------------------------------------------------------------
 compile <<'END'
 FROM busybox

@@ -87,7 +87,8 @@ line '20 x RUN true, the script at -O1 (one layer)' "$o1" 'limit A' "$limit_a"
 line '20 x RUN true, the script at -O0 (20 layers)' "$(median sh "$work/r/O0.sh" --no-cache --store "$work/store" "$base")" 'limit A' "$limit_a"
 if command -v buildah >/dev/null; then
 	mkdir "$work/b"
-	sed "s|^FROM .*|FROM oci:$layout:busybox|" "$work/r/Dockerfile" >"$work/b/Dockerfile"
+	sed "s|^FROM .*|FROM localhost/busybox:latest|" "$work/r/Dockerfile" >"$work/b/Dockerfile"
+	skopeo copy -q "oci:$layout:busybox" "containers-storage:[vfs@$work/bs+$work/br]localhost/busybox:latest" >/dev/null
 	buildah_20() {
 		buildah --root "$work/bs" --runroot "$work/br" --storage-driver vfs bud --isolation chroot --no-cache --layers=false \
 			-t x "$work/b"

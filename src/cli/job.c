@@ -16,8 +16,8 @@
 #include "../sema/sema.h"
 #include "file.h"
 
-static bool
-use_color(const struct options *o)
+bool
+job_color(const struct options *o)
 {
 	const char *when = option_value(&o->color, "auto"), *force = getenv("CLICOLOR_FORCE");
 
@@ -32,7 +32,7 @@ static int
 show(const struct options *o, struct diag *d)
 {
 	struct buf *text = buf_new(d);
-	bool color = use_color(o);
+	bool color = job_color(o);
 
 	diag_sort(d);
 	for (size_t i = 0; i < d->n; i++)
@@ -70,8 +70,8 @@ pairs(const void *ctx, const struct string_list *l, bool environment, struct bui
 	return true;
 }
 
-static int
-sema_options(const void *ctx, const struct options *o, struct sema_options *so)
+int
+job_sema_options(const void *ctx, const struct options *o, struct sema_options *so)
 {
 	struct build_arg *args, *contexts;
 	size_t nargs, ncontexts;
@@ -157,7 +157,7 @@ after_parsing(const void *ctx, struct job *j, const struct source *source, struc
 	struct sema_options so;
 	struct graph *g;
 	struct buf *line = buf_new(ctx);
-	int status = sema_options(ctx, j->o, &so);
+	int status = job_sema_options(ctx, j->o, &so);
 
 	if (status != EXIT_GOOD)
 		return status;

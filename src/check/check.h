@@ -1,0 +1,38 @@
+/* Build checks: warnings about a Dockerfile that compiles.  spec/checks.md; the names are the reference's. */
+#ifndef CHECK_CHECK_H
+#define CHECK_CHECK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "../base/diag.h"
+#include "../front/ast.h"
+
+/* What `# check=` and BUILDKIT_DOCKERFILE_CHECK ask for. */
+struct check_config {
+	const char **skip, **experimental; /* NULL-terminated; "all" is every rule */
+	bool error;                        /* findings make the build fail */
+};
+
+/* Reads the directive, or `instead` (the build argument's value) when that is not NULL.  False after a report. */
+bool check_configure(const void *ctx, const struct unit *u, const char *instead, struct check_config *c, struct diag *d);
+
+/* Runs every rule on every stage; findings go to `d` as warnings in source order, each once a line. */
+void check_unit(const struct unit *u, const struct check_config *c, struct diag *d);
+
+/* ---- inside src/check ---- */
+
+struct check {
+	const struct unit *u;
+	const struct check_config *c;
+	struct diag *d;
+};
+
+/* One finding at `at`, on the line the reference names, unless the rule is switched off there. */
+struct diag_item *check_say(struct check *k, enum diag_id id, const struct inst *i, uint32_t line, struct span at, const char *fmt, ...)
+	__attribute__((format(printf, 6, 7)));
+/* rules.c: what the syntax alone shows; vars.c: what depends on variables. */
+void check_syntax(struct check *k);
+void check_variables(struct check *k);
+
+#endif

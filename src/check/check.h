@@ -17,8 +17,16 @@ struct check_config {
 /* Reads the directive, or `instead` (the build argument's value) when that is not NULL.  False after a report. */
 bool check_configure(const void *ctx, const struct unit *u, const char *instead, struct check_config *c, struct diag *d);
 
-/* Runs every rule on every stage; findings go to `d` as warnings in source order, each once a line. */
-void check_unit(const struct unit *u, const struct check_config *c, struct diag *d);
+/* How far the reference gets with a file that has an error: what it would have said until then is said. */
+enum check_reach {
+	CHECK_LINES,        /* the line pass is done; instructions before `line` were read */
+	CHECK_INSTRUCTIONS, /* every instruction was read, but the stages do not fit together */
+	CHECK_STAGES,       /* instructions before `line` were carried out */
+};
+
+/* Runs every rule on every stage; findings go to `d` as warnings, each once a line. `line`: see above, UINT32_MAX
+   when there is no error. */
+void check_unit(const struct unit *u, const struct check_config *c, enum check_reach reach, uint32_t line, struct diag *d);
 
 /* ---- inside src/check ---- */
 
@@ -26,6 +34,8 @@ struct check {
 	const struct unit *u;
 	const struct check_config *c;
 	struct diag *d;
+	enum check_reach reach;
+	uint32_t line;
 };
 
 /* One finding at `at`, on the line the reference names, unless the rule is switched off there. */

@@ -149,6 +149,32 @@ said(const struct diag *d, enum diag_id id, uint32_t line)
 	return false;
 }
 
+/* When the reference reports a rule: while it reads lines and instructions, when it puts stages together, or when it
+   carries instructions out. */
+static bool
+reached(const struct check *k, enum diag_id id, const struct inst *i)
+{
+	switch (id) {
+	case DIAG_NoEmptyContinuation:
+		return true;
+	case DIAG_MaintainerDeprecated:
+	case DIAG_FromAsCasing:
+	case DIAG_StageNameCasing:
+		return k->reach > CHECK_LINES || i->line_start < k->line;
+	case DIAG_InvalidDefaultArgInFrom:
+	case DIAG_UndefinedArgInFrom:
+	case DIAG_DuplicateStageName:
+	case DIAG_ReservedStageName:
+	case DIAG_RedundantTargetPlatform:
+	case DIAG_FromPlatformFlagConstDisallowed:
+	case DIAG_ConsistentInstructionCasing:
+	case DIAG_InvalidDefinitionDescription:
+		return k->reach > CHECK_LINES;
+	default:
+		return k->reach == CHECK_STAGES && i->line_start < k->line;
+	}
+}
+
 struct diag_item *
 check_say(struct check *k, enum diag_id id, const struct inst *i, uint32_t line, struct span at, const char *fmt, ...)
 {
@@ -161,7 +187,7 @@ check_say(struct check *k, enum diag_id id, const struct inst *i, uint32_t line,
 	unheard = (struct diag_item){ 0 };
 	if (is_experimental(id) ? !listed(k->c->experimental, name) : listed(k->c->skip, name) || silenced_here(k, i, name))
 		return &unheard;
-	if (said(k->d, id, line))
+	if (!reached(k, id, i) || said(k->d, id, line))
 		return &unheard;
 	va_start(args, fmt);
 	text = talloc_vasprintf(NULL, fmt, args);
@@ -173,9 +199,9 @@ check_say(struct check *k, enum diag_id id, const struct inst *i, uint32_t line,
 }
 
 void
-check_unit(const struct unit *u, const struct check_config *c, struct diag *d)
+check_unit(const struct unit *u, const struct check_config *c, enum check_reach reach, uint32_t line, struct diag *d)
 {
-	struct check k = { .u = u, .c = c, .d = d };
+	struct check k = { .u = u, .c = c, .d = d, .reach = reach, .line = line };
 
 	check_syntax(&k);
 	check_variables(&k);

@@ -103,19 +103,21 @@ empty_continuation(struct check *k, const struct inst *i)
 		check_say(k, DIAG_NoEmptyContinuation, i, i->line_end, i->keyword_at, "a blank line inside a continued instruction");
 }
 
-/* The words of `name` between underscores, one of which is a secret's and none `public`. */
+/* The words of `name` between underscores, one of which is a secret's and none says that it only is about one. */
 static bool
 secret_name(const char *name)
 {
 	static const char *const words[] = { "apikey", "auth", "credential", "credentials", "key", "password", "pword", "passwd",
 		"secret", "token" };
+	static const char *const harmless[] = { "public", "file", "version" };
 	bool secret = false;
 
 	while (true) {
 		size_t n = strcspn(name, "_");
 
-		if (n == 6 && strncasecmp(name, "public", 6) == 0)
-			return false;
+		for (size_t i = 0; i < sizeof(harmless) / sizeof(harmless[0]); i++)
+			if (strlen(harmless[i]) == n && strncasecmp(name, harmless[i], n) == 0)
+				return false;
 		for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
 			secret = secret || (strlen(words[i]) == n && strncasecmp(name, words[i], n) == 0);
 		if (name[n] == '\0')
@@ -218,24 +220,6 @@ json_args(struct check *k, const struct stage *s)
 	}
 }
 
-static void
-relative_workdir(struct check *k, const struct stage *s)
-{
-	bool seen = chain_has(k, parent(k, s), INST_WORKDIR);
-
-	for (size_t n = 0; !seen && n < s->ninsts; n++) {
-		const struct inst *i = s->insts[n];
-		const char *path = i->nargs > 0 ? i->args[0].text.s : "";
-
-		if (i->kind != INST_WORKDIR)
-			continue;
-		seen = true;
-		path += *path == '"' || *path == '\'';
-		if (*path != '/' && *path != '$')
-			check_say(k, DIAG_WorkdirRelativePath, i, i->line_start, i->at, "%s joins whatever directory the base image has", path);
-	}
-}
-
 /* A comment above ARG or a named FROM that is a description begins with the name. */
 static void
 description(struct check *k, const struct inst *i, const char *name)
@@ -277,7 +261,6 @@ check_syntax(struct check *k)
 		only_one(k, s, INST_ENTRYPOINT);
 		only_one(k, s, INST_HEALTHCHECK);
 		json_args(k, s);
-		relative_workdir(k, s);
 	}
 	consistent_casing(k);
 }

@@ -12,6 +12,7 @@
 struct names {
 	struct { const char *name, *value; } *v;
 	size_t n, cap;
+	bool workdir;            /* a WORKDIR was seen in this stage or its parents */
 };
 
 struct walk {
@@ -19,6 +20,7 @@ struct walk {
 	const struct inst *i;
 	struct names *env;       /* of the stage, or the global scope */
 	enum diag_id rule;
+	bool quiet;              /* where the reference does not look */
 };
 
 static const char *const platform[][2] = {
@@ -64,7 +66,7 @@ used(void *arg, const struct word_part *var)
 	struct diag_item *item;
 	const char *near;
 
-	if (find(w->env, var->text, NULL))
+	if (w->quiet || find(w->env, var->text, NULL))
 		return;
 	names = mem_array(w->env, const char *, w->env->n);
 	for (size_t i = 0; i < w->env->n; i++)
@@ -114,8 +116,12 @@ look_string(struct walk *w, const char *s, struct span at)
 static void
 ports(struct walk *w, const struct word *word)
 {
-	char *text = look_value(w, &word->text), *rest = text, *one;
+	char *text, *rest, *one;
 	const struct inst *i = w->i;
+
+	w->quiet = true;
+	text = rest = look_value(w, &word->text);
+	w->quiet = false;
 
 	while (text != NULL && (one = strsep(&rest, " \t")) != NULL) {
 		char *slash = strchr(one, '/');
@@ -214,6 +220,19 @@ args(struct walk *w, const struct names *global)
 	}
 }
 
+/* The first WORKDIR of a chain of stages, as it expands. */
+static void
+workdir(struct walk *w)
+{
+	const struct inst *i = w->i;
+	char *path = i->nargs > 0 ? look_value(w, &i->args[0].text) : NULL;
+
+	if (!w->env->workdir && path != NULL && *path != '/')
+		check_say(w->k, DIAG_WorkdirRelativePath, i, i->line_start, i->at, "%s joins whatever directory the base image has",
+		          *path != '\0' ? path : "an empty path");
+	w->env->workdir = true;
+}
+
 static void
 instruction(struct walk *w, const struct names *global)
 {
@@ -234,7 +253,6 @@ instruction(struct walk *w, const struct names *global)
 	case INST_COPY:
 	case INST_ADD:
 	case INST_VOLUME:
-	case INST_WORKDIR:
 	case INST_USER:
 	case INST_STOPSIGNAL:
 		flags(w);
@@ -242,6 +260,9 @@ instruction(struct walk *w, const struct names *global)
 			look(w, &i->args[n].text, false);
 		if (i->kind == INST_COPY || i->kind == INST_ADD)
 			heredocs(w);
+		break;
+	case INST_WORKDIR:
+		workdir(w);
 		break;
 	case INST_RUN:
 		flags(w);
@@ -287,7 +308,7 @@ from(struct check *k, const struct stage *s, struct names *global)
 
 	for (size_t i = 0; image != NULL && i < s->index; i++)
 		stage = stage || (k->u->stages[i]->name != NULL && strcmp(k->u->stages[i]->name, image) == 0);
-	if (image != NULL && !stage && (*image == '\0' || !reference_valid(image)) && strchr(s->base.text.s, '$') != NULL)
+	if (image != NULL && !stage && (*image == '\0' || !reference_valid(image)))
 		check_say(k, DIAG_InvalidDefaultArgInFrom, s->from, s->from->line_start, s->base.text.at,
 		          "with the defaults alone this is \"%s\", which is no image", image);
 	if (s->platform != NULL) {
@@ -310,6 +331,7 @@ begin(struct check *k, const struct stage *s, struct names **envs, const struct 
 		if (k->u->stages[i]->name != NULL && strcmp(k->u->stages[i]->name, image) == 0) {
 			for (size_t n = 0; n < envs[i]->n; n++)
 				put(env, envs[i]->v[n].name, envs[i]->v[n].value);
+			env->workdir = envs[i]->workdir;
 			return env;
 		}
 	put(env, "PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
@@ -325,7 +347,7 @@ check_variables(struct check *k)
 	for (size_t i = 0; i < sizeof(platform) / sizeof(platform[0]); i++)
 		put(global, platform[i][0], platform[i][1]);
 	for (size_t n = 0; n < k->u->nmeta_args; n++) {
-		struct walk w = { .k = k, .i = k->u->meta_args[n], .env = global, .rule = DIAG_UndefinedVar };
+		struct walk w = { .k = k, .i = k->u->meta_args[n], .env = global, .rule = DIAG_UndefinedVar, .quiet = true };
 
 		args(&w, NULL);
 	}

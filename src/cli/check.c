@@ -186,6 +186,35 @@ print(struct report *r, const struct unit *u, struct diag *d)
 	r->findings += d->n - d->errors;
 }
 
+static bool
+line_of_stage(const struct unit *u, uint32_t line)
+{
+	if (u->nstages == 0 || line < u->stages[0]->from->line_start)
+		return true;
+	for (size_t i = 0; i < u->nstages; i++)
+		if (u->stages[i]->from->line_start == line)
+			return true;
+	return false;
+}
+
+/* An error of the graph pass keeps the reference from carrying out anything; one of an instruction, from what follows. */
+static enum check_reach
+how_far(const struct unit *u, const struct diag *d, uint32_t *line)
+{
+	*line = UINT32_MAX;
+	for (size_t i = 0; i < d->n; i++) {
+		const struct diag_item *it = &d->items[i];
+
+		if (it->severity != DIAG_ERROR)
+			continue;
+		if (line_of_stage(u, it->line) || it->id == DIAG_STAGE_CIRCLE || it->id == DIAG_VARIABLE_IN_FROM)
+			return CHECK_INSTRUCTIONS;
+		if (it->line < *line)
+			*line = it->line;
+	}
+	return CHECK_STAGES;
+}
+
 static int
 check_file(const void *ctx, struct report *r, const char *path)
 {
@@ -206,12 +235,17 @@ check_file(const void *ctx, struct report *r, const char *path)
 		return status;
 	so.all = true;
 	u = unit_parse(ctx, source, d);
-	if (u->ok && unit_check_bytes(u, d) && check_configure(ctx, u, NULL, &config, d)) {
+	if (!u->lexical_error && (!u->ok || unit_check_bytes(u, d)) && check_configure(ctx, u, NULL, &config, d)) {
+		enum check_reach reach = CHECK_LINES;
+		uint32_t line = u->error_line;
 		size_t before;
 
-		sema_build(ctx, u, &so, d);
+		if (u->ok) {
+			sema_build(ctx, u, &so, d);
+			reach = how_far(u, d, &line);
+		}
 		before = d->n;
-		check_unit(u, &config, d);
+		check_unit(u, &config, reach, line, d);
 		r->failed = r->failed || ((config.error || werror(r->o)) && d->n > before);
 	}
 	print(r, u, d);

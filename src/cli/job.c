@@ -9,6 +9,7 @@
 #include "../base/buf.h"
 #include "../base/diag.h"
 #include "../base/mem.h"
+#include "../check/check.h"
 #include "../emit/emit.h"
 #include "../front/ast.h"
 #include "../graph/graph.h"
@@ -150,6 +151,25 @@ emit_script(struct job *j, const struct source *source, struct graph *g, const c
 	return EXIT_GOOD;
 }
 
+/* `# check=...;error=true`: findings stop the build before anything is written.  BUILDKIT_DOCKERFILE_CHECK takes the
+   directive's place. */
+static bool
+checks_pass(const void *ctx, const struct unit *u, const struct sema_options *so, struct diag *d)
+{
+	const char *instead = NULL;
+	struct check_config config;
+	size_t before = d->n;
+
+	for (size_t i = 0; i < so->nbuild_args; i++)
+		if (strcmp(so->build_args[i].name, "BUILDKIT_DOCKERFILE_CHECK") == 0)
+			instead = so->build_args[i].value;
+	if (!check_configure(ctx, u, instead, &config, d))
+		return false;
+	if (config.error)
+		check_unit(u, &config, CHECK_STAGES, UINT32_MAX, d);
+	return d->n == before;
+}
+
 static int
 after_parsing(const void *ctx, struct job *j, const struct source *source, struct unit *u, struct diag *d)
 {
@@ -161,8 +181,11 @@ after_parsing(const void *ctx, struct job *j, const struct source *source, struc
 
 	if (status != EXIT_GOOD)
 		return status;
-	if (!u->ok || !unit_check_bytes(u, d) || (g = sema_build(ctx, u, &so, d)) == NULL || d->errors > 0)
-		return show(j->o, d) == EXIT_GOOD ? EXIT_INPUT : EXIT_INPUT;
+	if (!u->ok || !unit_check_bytes(u, d) || (g = sema_build(ctx, u, &so, d)) == NULL || d->errors > 0 ||
+	    !checks_pass(ctx, u, &so, d)) {
+		show(j->o, d);
+		return EXIT_INPUT;
+	}
 	status = optimize(j, g, line);
 	if (status == EXIT_GOOD && strcmp(form, "graph") == 0)
 		graph_dump(j->out, g);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -362,19 +363,41 @@ wait_for_sources(struct worker *w, const struct unit *u, struct rt_err *e)
 	return 0;
 }
 
+/* One worker at a time makes a layer: whoever waited finds it made, by another stage that begins with the same steps or by
+   another build.  The lock is held until the descriptor is closed. */
+static int
+lock_key(struct worker *w, const char *key, struct rt_err *e)
+{
+	char *name = rt_printf("keys/%s", key);
+	int fd = openat(w->b->store.fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	while (fd >= 0 && flock(fd, LOCK_EX) < 0 && errno == EINTR)
+		;
+	if (fd < 0)
+		rt_fail(e, errno, "open %s/%s", w->b->store.path, name);
+	free(name);
+	return fd;
+}
+
 static void
-do_unit(struct worker *w, const struct unit *u)
+do_unit(struct worker *w, struct unit *u)
 {
 	struct rt_err e = { .status = RT_IO };
 	char *root = NULL;
+	int lock = -1;
 
 	w->step = u->first;
+	if (!u->cached) {
+		if (wait_for_sources(w, u, &e) < 0 || ask(w, MSG_ACQUIRE, 0, &e) < 0 || (lock = lock_key(w, u->key, &e)) < 0)
+			fail(w, e.status, 0, e.text);
+		u->cached = !w->b->o->no_cache && store_has_layer(&w->b->store, u->key);
+	}
 	if (u->cached) {
 		char *dir = layer_dir(w, u->key);
 
 		list_add(&w->lower, dir);
 		free(dir);
-	} else if (wait_for_sources(w, u, &e) < 0 || ask(w, MSG_ACQUIRE, 0, &e) < 0 || unit_begin(w, &root, &e) < 0) {
+	} else if (unit_begin(w, &root, &e) < 0) {
 		fail(w, e.status, 0, e.text);
 	}
 	if (!u->cached && u->end - u->first > 1)
@@ -394,6 +417,7 @@ do_unit(struct worker *w, const struct unit *u)
 	w->step = u->end - 1;
 	if (!u->cached && unit_end(w, u, root, &e) < 0)
 		fail(w, e.status, 0, e.text);
+	rt_close_fd(&lock);
 	free(root);
 }
 

@@ -1,6 +1,7 @@
 # What the shell tests share.  TAP: ok STATUS TEXT, is TEXT WANT GOT, skip TEXT, finish.
 # shellcheck shell=sh
 set -u
+export DOCKCC_OFFLINE=1 # no test reaches for an image that it did not ask for
 here=$(cd "$(dirname "$0")" && pwd)
 source=${DOCKCC_SOURCE:-$(cd "$here" && while [ ! -f meson.build ]; do cd ..; done && pwd)}
 dockcc=${DOCKCC:-$source/build/dockcc}

@@ -29,8 +29,8 @@ job_color(const struct options *o)
 	return (force != NULL && *force != '\0' && *force != '0') || isatty(STDERR_FILENO);
 }
 
-static int
-show(const struct options *o, struct diag *d)
+int
+job_show(const struct options *o, struct diag *d)
 {
 	struct buf *text = buf_new(d);
 	bool color = job_color(o);
@@ -183,7 +183,7 @@ after_parsing(const void *ctx, struct job *j, const struct source *source, struc
 		return status;
 	if (!u->ok || !unit_check_bytes(u, d) || (g = sema_build(ctx, u, &so, d)) == NULL || d->errors > 0 ||
 	    !checks_pass(ctx, u, &so, d)) {
-		show(j->o, d);
+		job_show(j->o, d);
 		return EXIT_INPUT;
 	}
 	status = optimize(j, g, line);
@@ -191,7 +191,7 @@ after_parsing(const void *ctx, struct job *j, const struct source *source, struc
 		graph_dump(j->out, g);
 	else if (status == EXIT_GOOD)
 		status = emit_script(j, source, g, buf_str(line), d);
-	return status != EXIT_GOOD ? status : show(j->o, d);
+	return status != EXIT_GOOD ? status : job_show(j->o, d);
 }
 
 int
@@ -211,5 +211,5 @@ job_run(const void *ctx, struct job *j)
 		return after_parsing(ctx, j, source, u, d);
 	/* a refused file has its answer too: the line at fault */
 	unit_dump(j->out, u);
-	return show(j->o, d);
+	return job_show(j->o, d);
 }

@@ -7,7 +7,7 @@
 #include "../base/mem.h"
 
 enum kind { FLAG, VALUE, LIST };
-enum { C = 1, B = 2, S = 4, K = 8 };
+enum { C = 1, B = 2, S = 4, K = 8, F = 16 };
 
 static const struct option_row {
 	const char *name;
@@ -42,7 +42,7 @@ option_value(const struct string_list *l, const char *otherwise)
 static unsigned
 bit(enum command c)
 {
-	return c == COMMAND_BUILD ? B : c == COMMAND_CHECK ? K : C;
+	return c == COMMAND_BUILD ? B : c == COMMAND_CHECK ? K : c == COMMAND_FMT ? F : C;
 }
 
 static const struct option_row *
@@ -129,7 +129,8 @@ options_parse(const void *ctx, char **argv)
 	struct options *o = mem_new(ctx, struct options);
 	bool operands = false;
 
-	static const char *const commands[] = { [COMMAND_COMPILE] = "compile", [COMMAND_BUILD] = "build", [COMMAND_CHECK] = "check" };
+	static const char *const commands[] = { [COMMAND_COMPILE] = "compile", [COMMAND_BUILD] = "build", [COMMAND_CHECK] = "check",
+		[COMMAND_FMT] = "fmt" };
 
 	for (size_t i = 0; *argv != NULL && i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (strcmp(*argv, commands[i]) == 0) {
@@ -145,7 +146,7 @@ options_parse(const void *ctx, char **argv)
 		} else if (!operands && (*argv)[0] == '-' && (*argv)[1] != '\0') {
 			if ((taken = one(ctx, o, argv)) == 0)
 				return NULL;
-		} else if (o->command == COMMAND_CHECK) {
+		} else if (o->command == COMMAND_CHECK || o->command == COMMAND_FMT) {
 			string_add(ctx, &o->operands, *argv);
 		} else if (o->context == NULL) {
 			o->context = *argv;
@@ -179,6 +180,8 @@ options_help(enum command command)
 		puts("usage: dockcc build [OPTION...] CONTEXT\ncompiles the Dockerfile and runs the script\n");
 	else if (command == COMMAND_CHECK)
 		puts("usage: dockcc check [OPTION...] [FILE...]\nchecks Dockerfiles without building anything; status 0: clean, 1: findings or errors\n");
+	else if (command == COMMAND_FMT)
+		puts("usage: dockcc fmt [OPTION...] [FILE...]\nprints Dockerfiles in one canonical layout; their meaning stays\n");
 	else
 		puts("usage: dockcc [compile] [OPTION...] [CONTEXT|-]\n       dockcc build [OPTION...] CONTEXT\n"
 		     "compiles a Dockerfile to a POSIX shell script that builds the image without a container engine\n");

@@ -14,6 +14,8 @@ struct job {
 	struct buf *out;
 };
 
+/* What is emitted: --emit, else what the name of the output says. */
+const char *job_form(const struct options *o);
 /* Compiles; diagnostics go to standard error.  An exit status. */
 int job_run(const void *ctx, struct job *j);
 

@@ -37,7 +37,7 @@ call_option(struct call *c, const char *word, struct rt_err *e)
 		return read_arg(c, word + 6, e) < 0 ? -1 : 1;
 	else if (strcmp(word, "--counted") == 0)
 		c->counted = true;
-	else if (strncmp(word, "--build-arg=", 12) == 0 && strstr(word, "=(default)") != NULL)
+	else if (strncmp(word, "--build-arg=", 12) == 0 && strcmp(word + 12 + strcspn(word + 12, "="), "=(default)") == 0)
 		return 1;
 	else
 		return 0;

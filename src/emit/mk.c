@@ -2,6 +2,7 @@
    Written in what GNU make and bmake have in common; where they differ it asks the shell. */
 #include <string.h>
 
+#include "../../runtime/sha256.h"
 #include "../base/buf.h"
 #include "../base/diag.h"
 #include "../base/mem.h"
@@ -101,8 +102,8 @@ header(struct mk *m)
 static void
 parameter(struct mk *m, const char *shown, const char *text, const char *env)
 {
-	buf_printf(m->out, "$(%s_t)%s = %s\n%s_%s ?= $($(%s_t)%s)\nexport %s_%s=$(%s_%s)\n", m->p, shown, text, m->p, shown, m->p, shown, m->p,
-	           env, m->p, shown);
+	buf_printf(m->out, "$(%s_t)%s =%s%s\n%s_%s ?= $($(%s_t)%s)\nexport %s_%s=$(%s_%s)\n", m->p, shown, *text != '\0' ? " " : "", text, m->p, shown, m->p, shown,
+	           m->p, env, m->p, shown);
 }
 
 /* The name of a setting, out of the way of build arguments. */
@@ -155,7 +156,7 @@ contexts(struct mk *m)
 }
 
 static void
-parameters(struct mk *m)
+parameters(struct mk *m, const char *digest)
 {
 	const char *dockerfile = mem_printf(m->out, "--dockerfile=%s", m->o->dockerfile);
 	const char *context = m->o->context != NULL ? m->o->context : ".";
@@ -169,7 +170,7 @@ parameters(struct mk *m)
 	parameter(m, setting(m, "CONTEXT"), buf_str(text), "set_context");
 	parameter(m, setting(m, "STORE"), "$(DOCKCC_STORE)", "set_store");
 	buf_printf(m->out, "# words for dockcc-rt: --secret=id=ID,src=FILE --ssh=ID --add-host=NAME:IP --no-cache\n%s_FLAGS ?=\n", m->p);
-	buf_printf(m->out, "# what is done is noted here; the name changes with the Dockerfile\n%s_S ?= .dockcc/%s-%.8s\n", m->p, m->p, m->o->source_digest);
+	buf_printf(m->out, "# what is done is noted here; the name changes with what is below\n%s_S ?= .dockcc/%s-%.8s\n", m->p, m->p, digest);
 	if (m->nargs > 0)
 		buf_puts(m->out, "\n# ---- build arguments; (default): what the Dockerfile says ---------------------------------\n");
 	for (size_t i = 0; i < m->nargs; i++)
@@ -339,20 +340,36 @@ recipes_fit(const struct mk *m)
 	return true;
 }
 
+/* Everything from the image on; the digest of it names the directory of stamps. */
+static void
+body(struct mk *m)
+{
+	buf_printf(m->out, "\n# ---- the image ----------------------------------------------------------------------\n"
+	           "$(%s_t)image: $(%s_S)/image\n$(%s_S)/image: $(%s_S)/%s %s-force\n"
+	           "\t@$(DOCKCC_RT) export $(%s_all) --stamp=$@ --stage=$(%s_S)/%s \\\n"
+	           "\t  --output=\"$$%s_set_output\" --tag=\"$$%s_set_tag\"\n",
+	           m->p, m->p, m->p, m->p, mk_last(m, m->g->target), m->p, m->p, m->p, mk_last(m, m->g->target), m->p, m->p);
+	argument_targets(m);
+	stages(m);
+	people(m);
+}
+
 bool
 emit_make(struct buf *out, const struct graph *g, const struct emit_options *o, struct diag *d)
 {
-	struct mk m = { .out = out, .g = g, .o = o, .d = d, .p = o->prefix };
+	struct buf *targets = buf_new(out);
+	struct mk m = { .out = targets, .g = g, .o = o, .d = d, .p = o->prefix };
+	struct sha256 h;
+	char digest[65];
 
 	mk_arguments(&m);
+	body(&m);
+	sha256_init(&h);
+	sha256_update(&h, buf_str(targets), targets->len);
+	sha256_hex(&h, digest);
+	m.out = out;
 	header(&m);
-	parameters(&m);
-	buf_printf(out, "\n# ---- the image ----------------------------------------------------------------------\n"
-	           "$(%s_t)image: $(%s_S)/image\n$(%s_S)/image: $(%s_S)/%s %s-force\n"
-	           "\t@$(DOCKCC_RT) export $(%s_all) --stamp=$@ --stage=$(%s_S)/%s --output=\"$$%s_set_output\" --tag=\"$$%s_set_tag\"\n",
-	           m.p, m.p, m.p, m.p, mk_last(&m, g->target), m.p, m.p, m.p, mk_last(&m, g->target), m.p, m.p);
-	argument_targets(&m);
-	stages(&m);
-	people(&m);
+	parameters(&m, digest);
+	buf_add(out, buf_str(targets), targets->len);
 	return recipes_fit(&m);
 }

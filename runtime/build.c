@@ -186,29 +186,34 @@ build_created(const struct build_options *o, char out[32])
 
 /* --list and --dry-run: one line a step, with what would happen to it. */
 static void
+list_step(const struct plan_step *s, const char *what)
+{
+	char *title = step_title(s), *shown;
+
+	title[strcspn(title, "\n")] = '\0';
+	shown = rt_printable(title);
+	printf("%-10s %-7s %5s  %-60s %s\n", s->id, verb_name(s->verb), s->lines, shown, what);
+	free(shown);
+	free(title);
+}
+
+static const char *
+fate(const struct stage_build *sb, size_t step)
+{
+	for (size_t u = 0; u < sb->nunits; u++)
+		if (step >= sb->units[u].first && step < sb->units[u].end)
+			return sb->units[u].cached ? "CACHED" : sb->needed ? "RUN" : "SKIP";
+	return "";
+}
+
+static int
 list_steps(const struct build *b)
 {
-	for (size_t i = 0; i < b->plan.nstages; i++) {
-		const struct stage_build *sb = &b->stages[i];
-		size_t u = 0;
-
-		for (size_t k = 0; k < sb->plan->nsteps; k++) {
-			const struct plan_step *s = &sb->plan->steps[k];
-			char *title = step_title(s), *shown;
-			const char *what = "";
-
-			title[strcspn(title, "\n")] = '\0';
-			shown = rt_printable(title);
-			while (u < sb->nunits && sb->units[u].end <= k)
-				u++;
-			if (u < sb->nunits && k >= sb->units[u].first)
-				what = sb->units[u].cached ? "CACHED" : sb->needed ? "RUN" : "SKIP";
-			printf("%-10s %-7s %5s  %-60s %s\n", s->id, verb_name(s->verb), s->lines, shown, b->o->dry_run ? what : "");
-			free(shown);
-			free(title);
-		}
-	}
+	for (size_t i = 0; i < b->plan.nstages; i++)
+		for (size_t k = 0; k < b->plan.stages[i].nsteps; k++)
+			list_step(&b->plan.stages[i].steps[k], b->o->dry_run ? fate(&b->stages[i], k) : "");
 	fflush(stdout);
+	return 0;
 }
 
 static int
@@ -216,14 +221,14 @@ run_build(struct build *b, struct rt_err *e)
 {
 	const char *store = b->o->store;
 
+	if (b->o->list)
+		return list_steps(b);
 	if (store_open(&b->store, store, e) < 0 || ns_enter(b->o->mode, &b->mode, e) < 0)
 		return -1;
 	if (build_keys(b, e) < 0)
 		return -1;
-	if (b->o->dry_run || b->o->list) {
-		list_steps(b);
-		return 0;
-	}
+	if (b->o->dry_run)
+		return list_steps(b);
 	if (store_clean(&b->store, e) < 0)
 		return -1;
 	if (b->target->done)

@@ -20,7 +20,7 @@ split(const char *pair, const char **value)
 
 /* NAME=TEMPLATE: to a variable now, or to `later` for the end of the step. */
 static int
-let(struct call *c, const char *pair, struct list *later, struct rt_err *e)
+let(struct part *c, const char *pair, struct list *later, struct rt_err *e)
 {
 	const char *template;
 	char *name = split(pair, &template);
@@ -42,7 +42,7 @@ let(struct call *c, const char *pair, struct list *later, struct rt_err *e)
 
 /* NAME=A,B,C: the value of the first of them that is set, else NAME becomes unset. */
 static void
-first_of(struct call *c, const char *pair)
+first_of(struct part *c, const char *pair)
 {
 	const char *names, *value = NULL;
 	char *name = split(pair, &names), *rest = rt_strdup(names), *all = rest, *one;
@@ -55,7 +55,7 @@ first_of(struct call *c, const char *pair)
 }
 
 static int
-leading(struct call *c, const char *const *words, size_t n, size_t *at, struct lets *l, struct list *base, struct rt_err *e)
+leading(struct part *c, const char *const *words, size_t n, size_t *at, struct lets *l, struct list *base, struct rt_err *e)
 {
 	for (; *at < n && strncmp(words[*at], "--", 2) == 0; (*at)++) {
 		const char *w = words[*at];
@@ -87,7 +87,7 @@ lines_of(const char *const *words, size_t n)
 }
 
 int
-group_step(struct call *c, const char *const *words, size_t n, struct plan_step *s, struct list *base, struct rt_err *e)
+group_step(struct part *c, const char *const *words, size_t n, struct plan_step *s, struct list *base, struct rt_err *e)
 {
 	struct lets l = { 0 };
 	const char **done = rt_alloc((n + 1) * sizeof(*done)); /* lives as long as the step */

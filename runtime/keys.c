@@ -291,6 +291,7 @@ step_key(struct build *b, const char *below, const struct state *st, const struc
 	put(&h, format_version);
 	put(&h, below);
 	put(&h, verb_name(s->verb));
+	put(&h, s->join ? "join" : ""); /* the layer holds the steps before it too */
 	switch (s->verb) {
 	case VERB_RUN:
 		rc = put_run(b, &h, st, s, e);

@@ -11,7 +11,7 @@
 #include "verbs.h"
 
 struct scan {
-	struct call c;
+	struct part c;
 	struct list excludes;
 	const char *arg;          /* NAME=VALUE: watch a value, not files */
 	const char *image, *lines;
@@ -39,7 +39,7 @@ scan_option(struct scan *s, const char *w, struct rt_err *e)
 		s->add = true;
 	else if (strcmp(w, "--expand") == 0)
 		s->expand = true;
-	else if ((rc = call_option(&s->c, w, e)) != 0)
+	else if ((rc = part_option(&s->c, w, e)) != 0)
 		return rc < 0 ? -1 : 0;
 	else
 		return build_option(&s->c.o, w, e);
@@ -84,7 +84,7 @@ scan_files(struct scan *s, char **argv, struct rt_err *e)
 	size_t n = 0;
 	int rc;
 
-	if (call_open(&s->c, e) < 0)
+	if (part_open(&s->c, e) < 0)
 		return -1;
 	while (argv[n] != NULL)
 		n++;
@@ -133,7 +133,7 @@ cmd_scan(char **argv, struct rt_err *e)
 
 /* What an export was made of; when that has not changed and its file is there, there is nothing to do. */
 static int
-export_note(const struct call *c, struct str *text, struct rt_err *e)
+export_note(const struct part *c, struct str *text, struct rt_err *e)
 {
 	struct str stage = { 0 };
 
@@ -150,7 +150,7 @@ export_note(const struct call *c, struct str *text, struct rt_err *e)
 
 /* Whether all outputs exist; one that is not a path is made every time. */
 static bool
-outputs_exist(const struct call *c)
+outputs_exist(const struct part *c)
 {
 	struct stat st;
 
@@ -176,7 +176,7 @@ same_file(const char *path, const struct str *text)
 }
 
 static int
-do_export(struct call *c, struct rt_err *e)
+do_export(struct part *c, struct rt_err *e)
 {
 	struct plan_stage plan = { 0 };
 	struct stage_build sb;
@@ -185,13 +185,13 @@ do_export(struct call *c, struct rt_err *e)
 
 	if (c->stages.n != 1)
 		return rt_fail_status(e, RT_USAGE, "export needs --stage, the stamp of a stage, once");
-	if (call_open(c, e) < 0 || stamp_read(c->stages.v[0], &s, e) < 0 || export_note(c, &note, e) < 0)
+	if (part_open(c, e) < 0 || stamp_read(c->stages.v[0], &s, e) < 0 || export_note(c, &note, e) < 0)
 		return -1;
 	if (c->stamp != NULL && outputs_exist(c) && same_file(c->stamp, &note))
 		return 0;
-	call_stage(&sb, &plan, &s, false);
+	part_stage(&sb, &plan, &s, false);
 	c->b.target = &sb;
-	if (ns_enter(c->o.mode, &c->b.mode, e) < 0 || call_layers(c, &sb, e) < 0 || store_clean(&c->b.store, e) < 0 ||
+	if (ns_enter(c->o.mode, &c->b.mode, e) < 0 || part_layers(c, &sb, e) < 0 || store_clean(&c->b.store, e) < 0 ||
 	    output_write(&c->b, e) < 0)
 		return -1;
 	return c->stamp != NULL ? stamp_write(c->stamp, &note, true, e) : 0;
@@ -200,14 +200,14 @@ do_export(struct call *c, struct rt_err *e)
 int
 cmd_export(char **argv, struct rt_err *e)
 {
-	struct call c = { .o = { 0 } };
+	struct part c = { .o = { 0 } };
 	int rc;
 
 	build_options_begin(&c.o);
 	for (; *argv != NULL; argv++) {
 		if (strcmp(*argv, "--output=") == 0 || strcmp(*argv, "--tag=") == 0)
 			continue;
-		rc = call_option(&c, *argv, e);
+		rc = part_option(&c, *argv, e);
 		if (rc < 0 || (rc == 0 && build_option(&c.o, *argv, e) < 0))
 			return -1;
 	}

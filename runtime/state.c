@@ -339,8 +339,8 @@ state_apply(struct state *st, const struct plan_step *s, struct rt_err *e)
 		return apply_settings(st, s, e);
 	case VERB_WORKDIR:
 		path = state_workdir_path(st, s->args[0]);
+		history_add(st, history_text(st, s, 0, 0), strcmp(path, "/") == 0); /* the path joins the old directory */
 		json_set_string(section(st, "config", JSON_OBJECT), "WorkingDir", path);
-		history_add(st, history_text(st, s, 0, 0), strcmp(path, "/") == 0);
 		free(path);
 		return 0;
 	case VERB_COPY:

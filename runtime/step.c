@@ -10,7 +10,7 @@
 #include "verbs.h"
 
 static int
-read_arg(struct call *c, const char *path, struct rt_err *e)
+read_arg(struct part *c, const char *path, struct rt_err *e)
 {
 	char *name, *value, *variable;
 
@@ -25,7 +25,7 @@ read_arg(struct call *c, const char *path, struct rt_err *e)
 }
 
 int
-call_option(struct call *c, const char *word, struct rt_err *e)
+part_option(struct part *c, const char *word, struct rt_err *e)
 {
 	if (strncmp(word, "--stamp=", 8) == 0)
 		c->stamp = word + 8;
@@ -45,7 +45,7 @@ call_option(struct call *c, const char *word, struct rt_err *e)
 }
 
 char *
-call_store_name(const struct call *c)
+part_store_name(const struct part *c)
 {
 	struct stat st = { 0 };
 
@@ -54,7 +54,7 @@ call_store_name(const struct call *c)
 }
 
 int
-call_open(struct call *c, struct rt_err *e)
+part_open(struct part *c, struct rt_err *e)
 {
 	c->b.o = &c->o;
 	c->b.context_fd = -1;
@@ -70,7 +70,7 @@ call_open(struct call *c, struct rt_err *e)
 }
 
 void
-call_stage(struct stage_build *sb, struct plan_stage *p, const struct stamp *s, bool keyed)
+part_stage(struct stage_build *sb, struct plan_stage *p, const struct stamp *s, bool keyed)
 {
 	const struct list *l = keyed ? &s->keyed : &s->layers;
 
@@ -86,7 +86,7 @@ call_stage(struct stage_build *sb, struct plan_stage *p, const struct stamp *s, 
 }
 
 int
-call_layers(const struct call *c, const struct stage_build *sb, struct rt_err *e)
+part_layers(const struct part *c, const struct stage_build *sb, struct rt_err *e)
 {
 	for (size_t i = 0; i < sb->nbase; i++)
 		if (!store_has_layer((struct store *)(uintptr_t)&c->b.store, sb->layers.v[i]))
@@ -99,7 +99,7 @@ call_layers(const struct call *c, const struct stage_build *sb, struct rt_err *e
 
 /* What the words of later steps may read of the base image: --base=VARIABLE=NAME. */
 static int
-load_base(struct call *c, const struct plan_step *s, const struct list *base, struct rt_err *e)
+load_base(struct part *c, const struct plan_step *s, const struct list *base, struct rt_err *e)
 {
 	struct image im;
 	struct json *config, *env;
@@ -139,7 +139,7 @@ count_words(char **argv)
 }
 
 static int
-one_group(struct call *c, struct plan_stage *stage, char **argv, size_t n, struct rt_err *e)
+one_group(struct part *c, struct plan_stage *stage, char **argv, size_t n, struct rt_err *e)
 {
 	struct plan_step *s;
 	struct list base = { 0 };
@@ -159,7 +159,7 @@ one_group(struct call *c, struct plan_stage *stage, char **argv, size_t n, struc
 
 /* Reads all steps of the call into `stage`, behind what stands for FROM when the stage has begun before. */
 static int
-read_steps(struct call *c, struct plan_stage *stage, char **argv, struct rt_err *e)
+read_steps(struct part *c, struct plan_stage *stage, char **argv, struct rt_err *e)
 {
 	static const char *const from[] = { "-", "-", "from", "--scratch", "scratch" };
 
@@ -199,7 +199,7 @@ name_stage(struct plan_stage *stage, bool begun, struct rt_err *e)
 }
 
 static int
-check_source(const struct call *c, const struct plan_step *s, enum origin origin, const char *from, struct rt_err *e)
+check_source(const struct part *c, const struct plan_step *s, enum origin origin, const char *from, struct rt_err *e)
 {
 	const struct plan_stage *p = origin == FROM_STAGE ? plan_stage(&c->b.plan, from) : NULL;
 
@@ -209,7 +209,7 @@ check_source(const struct call *c, const struct plan_step *s, enum origin origin
 }
 
 static int
-check_sources(const struct call *c, const struct plan_stage *stage, struct rt_err *e)
+check_sources(const struct part *c, const struct plan_stage *stage, struct rt_err *e)
 {
 	for (size_t i = 0; i < stage->nsteps; i++) {
 		const struct plan_step *s = &stage->steps[i];
@@ -225,7 +225,7 @@ check_sources(const struct call *c, const struct plan_stage *stage, struct rt_er
 
 /* Stages from stamps, then the one that is worked on. */
 static int
-read_plan(struct call *c, char **argv, struct rt_err *e)
+read_plan(struct part *c, char **argv, struct rt_err *e)
 {
 	struct build *b = &c->b;
 	struct stamp *stamps = rt_alloc((c->stages.n + 1) * sizeof(*stamps));
@@ -236,7 +236,7 @@ read_plan(struct call *c, char **argv, struct rt_err *e)
 		if (stamp_read(c->stages.v[i], &stamps[i], e) < 0)
 			return -1;
 		b->plan.stages[i].index = i;
-		call_stage(&b->stages[i], &b->plan.stages[i], &stamps[i], c->after == NULL);
+		part_stage(&b->stages[i], &b->plan.stages[i], &stamps[i], c->after == NULL);
 	}
 	b->plan.stages[c->stages.n].index = c->stages.n;
 	b->plan.nstages = c->stages.n + 1;
@@ -249,7 +249,7 @@ read_plan(struct call *c, char **argv, struct rt_err *e)
 	    name_stage(&b->plan.stages[c->stages.n], c->after != NULL, e) < 0)
 		return -1;
 	if (c->after != NULL)
-		call_stage(b->target, &b->plan.stages[c->stages.n], &c->before, false);
+		part_stage(b->target, &b->plan.stages[c->stages.n], &c->before, false);
 	else
 		*b->target = (struct stage_build){ .plan = &b->plan.stages[c->stages.n] };
 	return check_sources(c, b->target->plan, e);
@@ -257,7 +257,7 @@ read_plan(struct call *c, char **argv, struct rt_err *e)
 
 /* FROM a stage: keys know the base's layers by one name, the store by another. */
 static void
-settle_base(struct call *c, struct stage_build *sb, const struct stamp *base)
+settle_base(struct part *c, struct stage_build *sb, const struct stamp *base)
 {
 	list_free(&sb->layers);
 	for (size_t i = 0; i < base->layers.n; i++)
@@ -268,7 +268,7 @@ settle_base(struct call *c, struct stage_build *sb, const struct stamp *base)
 }
 
 static int
-begin_stage(struct call *c, struct stage_build *sb, struct list *keyed, struct rt_err *e)
+begin_stage(struct part *c, struct stage_build *sb, struct list *keyed, struct rt_err *e)
 {
 	const struct plan_step *s = &sb->plan->steps[0];
 	struct stamp base;
@@ -276,7 +276,7 @@ begin_stage(struct call *c, struct stage_build *sb, struct list *keyed, struct r
 	if (c->after != NULL) {
 		for (size_t i = 0; i < c->before.keyed.n; i++)
 			list_add(keyed, c->before.keyed.v[i]);
-		return call_layers(c, sb, e);
+		return part_layers(c, sb, e);
 	}
 	if (stage_base(&c->b, sb, e) < 0)
 		return rt_prefix(e, "%s:%s", c->o.dockerfile, s->lines);
@@ -287,12 +287,12 @@ begin_stage(struct call *c, struct stage_build *sb, struct list *keyed, struct r
 	if (stamp_read(c->stages.v[sb->base->plan->index], &base, e) < 0)
 		return -1;
 	settle_base(c, sb, &base);
-	return call_layers(c, sb, e);
+	return part_layers(c, sb, e);
 }
 
 /* Runs what is missing. */
 static int
-run_steps(struct call *c, struct stage_build *sb, struct rt_err *e)
+run_steps(struct part *c, struct stage_build *sb, struct rt_err *e)
 {
 	bool missing = sb->base_missing;
 
@@ -308,9 +308,9 @@ run_steps(struct call *c, struct stage_build *sb, struct rt_err *e)
 }
 
 static int
-write_stamp(struct call *c, struct stage_build *sb, struct list *keyed, struct rt_err *e)
+write_stamp(struct part *c, struct stage_build *sb, struct list *keyed, struct rt_err *e)
 {
-	struct stamp s = { .stage = (char *)(uintptr_t)sb->plan->id, .store = call_store_name(c), .fs = sb->fs, .keyed = *keyed,
+	struct stamp s = { .stage = (char *)(uintptr_t)sb->plan->id, .store = part_store_name(c), .fs = sb->fs, .keyed = *keyed,
 		.layers = sb->layers, .state = sb->end };
 	struct str text = { 0 };
 	int rc;
@@ -336,14 +336,14 @@ needs_mode(const struct plan_stage *stage)
 }
 
 static int
-do_step(struct call *c, char **argv, struct rt_err *e)
+do_step(struct part *c, char **argv, struct rt_err *e)
 {
 	struct stage_build *sb;
 	struct list keyed = { 0 };
 
 	if (c->stamp == NULL)
 		return rt_fail_status(e, RT_USAGE, "step needs --stamp");
-	if (call_open(c, e) < 0 || read_plan(c, argv, e) < 0)
+	if (part_open(c, e) < 0 || read_plan(c, argv, e) < 0)
 		return -1;
 	sb = c->b.target;
 	if (needs_mode(sb->plan) && ns_enter(c->o.mode, &c->b.mode, e) < 0)
@@ -359,7 +359,7 @@ do_step(struct call *c, char **argv, struct rt_err *e)
 
 /* The last line of a failure has the form that a failed step's has: see cmd_build. */
 static int
-report(const struct call *c, struct rt_err *e)
+report(const struct part *c, struct rt_err *e)
 {
 	char *shown = rt_printable(e->text);
 
@@ -374,7 +374,7 @@ report(const struct call *c, struct rt_err *e)
 int
 cmd_step(char **argv, struct rt_err *e)
 {
-	struct call c = { 0 };
+	struct part c = { 0 };
 	int rc = 1;
 
 	build_options_begin(&c.o);
@@ -384,7 +384,7 @@ cmd_step(char **argv, struct rt_err *e)
 		if (strncmp(*argv, "--let=", 6) == 0 || strncmp(*argv, "--first=", 8) == 0 || strncmp(*argv, "--set=", 6) == 0 ||
 		    strncmp(*argv, "--base=", 7) == 0 || strcmp(*argv, "--expand") == 0)
 			break;
-		rc = call_option(&c, *argv, e);
+		rc = part_option(&c, *argv, e);
 		if (rc < 0 || (rc == 0 && build_option(&c.o, *argv, e) < 0))
 			return -1;
 	}

@@ -54,7 +54,7 @@ cmd_compile(const void *ctx, const struct options *o)
 		return EXIT_INPUT;
 	j.script = strcmp(out, "-") != 0 ? base_name(out) : script ? "build.sh" : "Makefile";
 	status = job_run(ctx, &j);
-	if (status != EXIT_GOOD)
+	if (status != EXIT_GOOD && (script || j.out->len == 0))
 		return status;
-	return file_write(out, buf_str(j.out), j.out->len, script ? 0755 : 0644) ? EXIT_GOOD : EXIT_HOST;
+	return file_write(out, buf_str(j.out), j.out->len, script ? 0755 : 0644) ? status : EXIT_HOST;
 }

@@ -9,6 +9,7 @@
 #include "../base/buf.h"
 #include "../base/diag.h"
 #include "../base/mem.h"
+#include "../check/check.h"
 #include "../emit/emit.h"
 #include "../front/ast.h"
 #include "../graph/graph.h"
@@ -25,8 +26,8 @@ job_form(const struct options *o)
 	return option_value(&o->emit, n > 3 && strcmp(out + n - 3, ".mk") == 0 ? "make" : "sh");
 }
 
-static bool
-use_color(const struct options *o)
+bool
+job_color(const struct options *o)
 {
 	const char *when = option_value(&o->color, "auto"), *force = getenv("CLICOLOR_FORCE");
 
@@ -41,7 +42,7 @@ static int
 show(const struct options *o, struct diag *d)
 {
 	struct buf *text = buf_new(d);
-	bool color = use_color(o);
+	bool color = job_color(o);
 
 	diag_sort(d);
 	for (size_t i = 0; i < d->n; i++)
@@ -79,8 +80,8 @@ pairs(const void *ctx, const struct string_list *l, bool environment, struct bui
 	return true;
 }
 
-static int
-sema_options(const void *ctx, const struct options *o, struct sema_options *so)
+int
+job_sema_options(const void *ctx, const struct options *o, struct sema_options *so)
 {
 	struct build_arg *args, *contexts;
 	size_t nargs, ncontexts;
@@ -188,6 +189,25 @@ emit_script(struct job *j, const char *form, const struct source *source, struct
 	return EXIT_INPUT;
 }
 
+/* `# check=...;error=true`: findings stop the build before anything is written.  BUILDKIT_DOCKERFILE_CHECK takes the
+   directive's place. */
+static bool
+checks_pass(const void *ctx, const struct unit *u, const struct sema_options *so, struct diag *d)
+{
+	const char *instead = NULL;
+	struct check_config config;
+	size_t before = d->n;
+
+	for (size_t i = 0; i < so->nbuild_args; i++)
+		if (strcmp(so->build_args[i].name, "BUILDKIT_DOCKERFILE_CHECK") == 0)
+			instead = so->build_args[i].value;
+	if (!check_configure(ctx, u, instead, &config, d))
+		return false;
+	if (config.error)
+		check_unit(u, &config, CHECK_STAGES, UINT32_MAX, d);
+	return d->n == before;
+}
+
 static int
 after_parsing(const void *ctx, struct job *j, const struct source *source, struct unit *u, struct diag *d)
 {
@@ -195,12 +215,15 @@ after_parsing(const void *ctx, struct job *j, const struct source *source, struc
 	struct sema_options so;
 	struct graph *g;
 	struct buf *line = buf_new(ctx);
-	int status = sema_options(ctx, j->o, &so);
+	int status = job_sema_options(ctx, j->o, &so);
 
 	if (status != EXIT_GOOD)
 		return status;
-	if (!u->ok || !unit_check_bytes(u, d) || (g = sema_build(ctx, u, &so, d)) == NULL || d->errors > 0)
-		return show(j->o, d) == EXIT_GOOD ? EXIT_INPUT : EXIT_INPUT;
+	if (!u->ok || !unit_check_bytes(u, d) || (g = sema_build(ctx, u, &so, d)) == NULL || d->errors > 0 ||
+	    !checks_pass(ctx, u, &so, d)) {
+		show(j->o, d);
+		return EXIT_INPUT;
+	}
 	status = optimize(j, g, line);
 	if (status == EXIT_GOOD && strcmp(form, "graph") == 0)
 		graph_dump(j->out, g);
@@ -224,7 +247,7 @@ job_run(const void *ctx, struct job *j)
 	u = unit_parse(ctx, source, d);
 	if (strcmp(form, "ast") != 0)
 		return after_parsing(ctx, j, source, u, d);
-	if (u->ok)
-		unit_dump(j->out, u);
+	/* a refused file has its answer too: the line at fault */
+	unit_dump(j->out, u);
 	return show(j->o, d);
 }

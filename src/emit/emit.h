@@ -28,9 +28,7 @@ bool emit_sh(struct buf *out, const struct graph *g, const struct emit_options *
 /* The same graph as a Makefile for GNU make and bmake. */
 bool emit_make(struct buf *out, const struct graph *g, const struct emit_options *o, struct diag *d);
 
-/* The static dockcc-rt that this dockcc carries: gzip-compressed, and its sha256 before compression. */
-extern const unsigned char payload_gz[];
-extern const size_t payload_gz_len;
+/* sha256 of the static dockcc-rt that this dockcc carries. */
 extern const char payload_sha256[];
 
 #endif

@@ -371,5 +371,8 @@ emit_make(struct buf *out, const struct graph *g, const struct emit_options *o, 
 	header(&m);
 	parameters(&m, digest);
 	buf_add(out, buf_str(targets), targets->len);
-	return recipes_fit(&m);
+	if (recipes_fit(&m))
+		return true;
+	out->len = 0;
+	return false;
 }

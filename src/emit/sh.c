@@ -417,8 +417,11 @@ emit_sh(struct buf *out, const struct graph *g, const struct emit_options *o, st
 		if (g->stages[i]->live)
 			stage_function(&s, g->stages[i]);
 	schedule(&s);
-	if (o->runtime == RUNTIME_EMBED)
-		sh_payload(out);
+	if (o->runtime == RUNTIME_EMBED) {
+		buf_printf(out, "\n# ---- payload: dockcc-rt, gzip-compressed; sha256 of the program: %s\npayload() {\n", payload_sha256);
+		buf_add(out, sh_payload, sh_payload_len);
+		buf_puts(out, "}\n");
+	}
 	buf_puts(out, "\nmain \"$@\"\n");
 	return true;
 }

@@ -41,8 +41,9 @@ struct var_set *var_set_new(const void *ctx, const struct graph *g);
 struct var_set *var_set_step(const void *ctx, const struct graph *g, const struct step *st);
 bool var_set_has(const struct var_set *set, const struct var *v);
 
-/* payload.c: the function that prints the embedded runtime. */
-void sh_payload(struct buf *out);
+/* The lines of the function that prints the embedded runtime, gzip-compressed (embed_gen.c). */
+extern const char sh_payload[];
+extern const size_t sh_payload_len;
 
 /* The prelude, identical in every script. */
 extern const char sh_prelude[];

@@ -78,44 +78,39 @@ take_assign(struct words *w, const struct assign *a)
 	buf_printf(r->words, "\"${%s+=$%s}\"", buf_str(name), buf_str(name));
 }
 
-/* ENV: the variables change when all values are known, so a value may not see its neighbour. */
+/* The variables that one ENV sets and something reads: in two rounds when there are several, so that a value
+   does not see its neighbour. */
+static void
+set_instruction(struct sh *s, const struct setting *v, size_t n)
+{
+	const char **words = mem_array(s->out, const char *, n);
+	size_t used = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (v[i].assign != NULL && var_set_has(s->read, v[i].assign->var)) {
+			words[i] = sh_value(s, v[i].assign->value);
+			used++;
+		}
+	for (size_t i = 0; used > 1 && i < n; i++)
+		if (words[i] != NULL) {
+			buf_printf(s->out, "%st%u=%s\n", s->indent, ++s->temps, words[i]);
+			words[i] = mem_printf(s->out, "$t%u", s->temps);
+		}
+	for (size_t i = 0; i < n; i++)
+		if (words[i] != NULL) {
+			buf_puts(s->out, s->indent);
+			sh_var_name(s->out, v[i].assign->var);
+			buf_printf(s->out, "=%s\n", words[i]);
+		}
+}
+
 static void
 set_variables(struct sh *s, const struct step *st)
 {
-	for (size_t i = 0; i < st->nsettings; i++) {
-		const struct assign *a = st->settings[i].assign;
-		size_t end = i + 1, n = 0;
-		const char **words;
-
-		if (st->settings[i].same || a == NULL)
-			continue;
-		while (end < st->nsettings && st->settings[end].same)
-			end++;
-		words = mem_array(s->out, const char *, end - i);
-		for (size_t k = i; k < end; k++)
-			if (var_set_has(s->read, st->settings[k].assign->var))
-				words[k - i] = sh_value(s, st->settings[k].assign->value), n++;
-		for (size_t k = i; k < end; k++) {
-			struct buf *name = buf_new(s->out);
-
-			if (words[k - i] == NULL)
-				continue;
-			if (n > 1) {
-				buf_printf(s->out, "%st%u=%s\n", s->indent, ++s->temps, words[k - i]);
-				words[k - i] = mem_printf(s->out, "$t%u", s->temps);
-				continue;
-			}
-			sh_var_name(name, st->settings[k].assign->var);
-			buf_printf(s->out, "%s%s=%s\n", s->indent, buf_str(name), words[k - i]);
-		}
-		for (size_t k = i; n > 1 && k < end; k++) {
-			struct buf *name = buf_new(s->out);
-
-			if (words[k - i] == NULL)
-				continue;
-			sh_var_name(name, st->settings[k].assign->var);
-			buf_printf(s->out, "%s%s=%s\n", s->indent, buf_str(name), words[k - i]);
-		}
+	for (size_t i = 0, end; i < st->nsettings; i = end) {
+		for (end = i + 1; end < st->nsettings && st->settings[end].same; end++)
+			;
+		set_instruction(s, &st->settings[i], end - i);
 	}
 }
 

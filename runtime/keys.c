@@ -180,6 +180,19 @@ put_source(struct build *b, struct sha256 *h, enum origin origin, const char *fr
 	return rc;
 }
 
+int
+source_digest(struct build *b, enum origin origin, const char *from, const struct copy_spec *spec, char out[65],
+              struct rt_err *e)
+{
+	struct sha256 h;
+
+	sha256_init(&h);
+	if (put_source(b, &h, origin, from, spec, e) < 0)
+		return -1;
+	sha256_hex(&h, out);
+	return 0;
+}
+
 static int
 put_mount(struct build *b, struct sha256 *h, const struct state *st, const struct plan_mount *m, struct rt_err *e)
 {
@@ -370,8 +383,8 @@ base_image(struct build *b, struct stage_build *sb, const struct plan_step *s, s
 	return rc;
 }
 
-static int
-base(struct build *b, struct stage_build *sb, struct rt_err *e)
+int
+stage_base(struct build *b, struct stage_build *sb, struct rt_err *e)
 {
 	const struct plan_step *s = &sb->plan->steps[0];
 	struct sha256 h;
@@ -418,12 +431,10 @@ add_unit(struct stage_build *sb, size_t i, bool join, const char key[65])
 	memcpy(u->key, key, sizeof(u->key));
 }
 
-static int
-stage_keys(struct build *b, struct stage_build *sb, struct rt_err *e)
+int
+stage_steps(struct build *b, struct stage_build *sb, struct rt_err *e)
 {
-	if (base(b, sb, e) < 0)
-		return -1;
-	state_inherit(&sb->end, &sb->begin);
+	state_copy(&sb->end, &sb->begin);
 	for (size_t i = 1; i < sb->plan->nsteps; i++) {
 		const struct plan_step *s = &sb->plan->steps[i];
 
@@ -485,7 +496,7 @@ build_keys(struct build *b, struct rt_err *e)
 	b->stages = rt_alloc((b->plan.nstages + 1) * sizeof(*b->stages));
 	for (size_t i = 0; i < b->plan.nstages; i++) {
 		b->stages[i].plan = &b->plan.stages[i];
-		if (stage_keys(b, &b->stages[i], err) < 0)
+		if (stage_base(b, &b->stages[i], err) < 0 || stage_steps(b, &b->stages[i], err) < 0)
 			return -1;
 	}
 	if (b->plan.nstages == 0)

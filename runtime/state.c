@@ -144,6 +144,19 @@ state_inherit(struct state *st, const struct state *parent)
 }
 
 void
+state_copy(struct state *st, const struct state *from)
+{
+	*st = (struct state){ .config = json_copy(from->config), .cmd_here = from->cmd_here, .scratch = from->scratch };
+	for (size_t i = 0; i < from->nvars; i++) {
+		struct state_var *v = need(st, from->vars[i].name, strlen(from->vars[i].name));
+
+		v->value = from->vars[i].value != NULL ? rt_strdup(from->vars[i].value) : NULL;
+		v->declared = from->vars[i].declared;
+	}
+	st->created = rt_strdup(from->created);
+}
+
+void
 state_free(struct state *st)
 {
 	for (size_t i = 0; i < st->nvars; i++) {

@@ -459,7 +459,7 @@ worker_main(struct build *b, struct stage_build *sb, int ctl, int out)
 	umask(022);
 	if (ns_private(&e) < 0)
 		fail(&w, e.status, 0, e.text);
-	state_inherit(&w.st, &sb->begin);
+	state_copy(&w.st, &sb->begin);
 	do_base(&w);
 	for (w.step = 1; w.step < sb->plan->nsteps;) {
 		if (u < sb->nunits && sb->units[u].first == w.step) {

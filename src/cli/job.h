@@ -23,6 +23,8 @@ int job_show(const struct options *o, struct diag *d);
 /* The options that name resolution takes; an exit status. */
 int job_sema_options(const void *ctx, const struct options *o, struct sema_options *so);
 
+/* What is emitted: --emit, else what the name of the output says. */
+const char *job_form(const struct options *o);
 /* Compiles; diagnostics go to standard error.  An exit status. */
 int job_run(const void *ctx, struct job *j);
 

@@ -87,6 +87,19 @@ var_set_new(const void *ctx, const struct graph *g)
 	return set;
 }
 
+struct var_set *
+var_set_step(const void *ctx, const struct graph *g, const struct step *st)
+{
+	struct var_set *set = mem_new(ctx, struct var_set);
+
+	collect_step(set, st);
+	/* an ARG of the same name may read the global, which reads others above it */
+	for (size_t i = g->nglobals; i-- > 0;)
+		if (var_set_has(set, g->globals[i].assign.var))
+			collect_assign(set, &g->globals[i].assign);
+	return set;
+}
+
 bool
 var_set_has(const struct var_set *set, const struct var *v)
 {

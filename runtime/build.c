@@ -96,7 +96,7 @@ build_option(struct build_options *o, const char *word, struct rt_err *e)
 		{ "--metadata-file", &o->metadata_file, NULL }, { "--output", NULL, &o->outputs }, { "--tag", NULL, &o->tags },
 		{ "--build-context", NULL, &o->contexts }, { "--secret", NULL, &o->secrets }, { "--ssh", NULL, &o->ssh },
 		{ "--build-arg", NULL, &o->build_args }, { "--label", NULL, &o->labels }, { "--annotation", NULL, &o->annotations },
-		{ "--add-host", NULL, &o->add_hosts },
+		{ "--add-host", NULL, &o->add_hosts }, { "--hide", NULL, &o->hidden },
 	};
 
 	if (strcmp(word, "--no-cache") == 0)

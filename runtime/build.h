@@ -18,6 +18,7 @@ struct build_options {
 	const char *target;       /* stage id; NULL: the last */
 	const char *store, *mode, *platform;
 	struct list outputs, tags, contexts, secrets, ssh, build_args, labels, annotations, add_hosts;
+	struct list hidden;       /* paths that are not part of the build context: what a Makefile writes beside its Dockerfile */
 	const char *iidfile, *metadata_file, *from_step;
 	unsigned jobs;
 	bool no_cache, dry_run, list;
@@ -103,6 +104,9 @@ struct message {
 };
 /* Runs what is missing of a stage; never returns. `ctl` is a packet socket, `out` takes the commands' output. */
 void worker_main(struct build *b, struct stage_build *sb, int ctl, int out) __attribute__((noreturn));
+
+/* hidden.c: patterns, one a line, that leave the hidden paths out of the context; appended to `text`. */
+void hidden_patterns(const struct build_options *o, struct str *text);
 
 /* files.c: sources of COPY, ADD and mounts. */
 struct source_view {

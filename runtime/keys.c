@@ -90,8 +90,11 @@ read_ignore(struct build *b, struct rt_err *e)
 			return -1;
 	}
 	free(own);
-	if (found < 0)
-		return b->o->ignore_file != NULL ? -1 : 0;
+	if (found < 0 && b->o->ignore_file != NULL)
+		return -1;
+	hidden_patterns(b->o, &text);
+	if (found < 0 && text.len == 0)
+		return 0;
 	b->ignore = ignore_parse(text.s != NULL ? text.s : "", text.len, e);
 	str_free(&text);
 	return b->ignore != NULL ? 0 : rt_prefix(e, "the ignore file");

@@ -175,7 +175,9 @@ parameters(struct mk *m, const char *digest)
 		buf_puts(m->out, "\n# ---- build arguments; (default): what the Dockerfile says ---------------------------------\n");
 	for (size_t i = 0; i < m->nargs; i++)
 		argument(m, &m->args[i]);
-	buf_printf(m->out, "\n%s_all = --store=\"$$%s_set_store\" --context=\"$$%s_set_context\" ", m->p, m->p, m->p);
+	buf_printf(m->out, "\n# what this file writes is no part of the build context\n"
+	           "%s_hide = --hide=.dockcc --hide=$(%s_S) --hide=\"$$%s_set_output\"\n"
+	           "%s_all = --store=\"$$%s_set_store\" --context=\"$$%s_set_context\" $(%s_hide) ", m->p, m->p, m->p, m->p, m->p, m->p, m->p);
 	make_quote(m->out, dockerfile, strlen(dockerfile));
 	contexts(m);
 	for (size_t i = 0; i < m->nargs; i++)

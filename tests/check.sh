@@ -1,5 +1,7 @@
 #!/bin/sh
 # dockcc check: each rule where it has to speak and where it must not, the ways to silence it, the formats.
+# what lib.sh sets: here, source, dockcc, work
+# shellcheck disable=SC1091,SC2154,SC2034
 . "$(dirname "$0")/lib.sh"
 
 # rules TEXT WANT FILE: WANT is "LINE:RULE ..." in order; FILE has its line breaks as \n

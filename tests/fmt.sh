@@ -1,5 +1,7 @@
 #!/bin/sh
 # dockcc fmt: one layout, the same meaning, twice is once.
+# what lib.sh sets: here, source, dockcc, work
+# shellcheck disable=SC1091,SC2154,SC2034
 . "$(dirname "$0")/lib.sh"
 
 # same TEXT FILE WANT: both with \n for line breaks

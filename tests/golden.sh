@@ -1,6 +1,8 @@
 #!/bin/sh
 # The emitted text: golden/NAME/ holds a Dockerfile, perhaps `options`, and in want/ the script (without the payload), what
 # went to standard error and the status.  ACCEPT=1 writes want/ anew: read the difference before you commit it.
+# what lib.sh sets: here, source, dockcc, work
+# shellcheck disable=SC1091,SC2154,SC2034
 . "$(dirname "$0")/lib.sh"
 
 for case in "$source"/golden/*/; do

@@ -2,6 +2,8 @@
 # The quoting function: arbitrary bytes put into a script come back unchanged, in every shell.  test_quote
 # writes the words; each shell prints them again.  yash reads its input as characters, so it gets a script of
 # well-formed UTF-8 and a UTF-8 locale.
+# what lib.sh sets: here, source, dockcc, work
+# shellcheck disable=SC1091,SC2154,SC2034
 . "$(dirname "$0")/lib.sh"
 
 quote=${DOCKCC_BUILD:-$source/build}/test_quote

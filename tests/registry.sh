@@ -1,6 +1,8 @@
 #!/bin/sh
 # Pulling from a real registry: Debian's docker-registry on loopback, without and with passwords, with TLS; what it must
 # not accept. The registry is started here and stopped by its pid.
+# what lib.sh sets: here, source, dockcc, work
+# shellcheck disable=SC1091,SC2154,SC2034
 . "$(dirname "$0")/lib.sh"
 unset DOCKCC_OFFLINE DOCKER_CONFIG
 rt=${DOCKCC_RT:-${DOCKCC_BUILD:-$source/build}/dockcc-rt}

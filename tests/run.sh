@@ -2,7 +2,7 @@
 # Runs every test of the build directories build/ and build-asan/ and counts what the programs report; the last
 # line is "N passed, N failed, N skipped".  Tests print TAP; what cannot run here says SKIP and why.
 set -u
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/.." || exit 1
 
 # suite DIR MESON_OPTION...: runs tests, leaves their results in DIR/meson-logs/testlog.junit.xml
 suite() {

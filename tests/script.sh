@@ -1,5 +1,7 @@
 #!/bin/sh
 # What somebody with an emitted script in hand sees: options, resumption, failures, bad input.
+# what lib.sh sets: here, source, dockcc, work
+# shellcheck disable=SC1091,SC2154,SC2034
 . "$(dirname "$0")/lib.sh"
 base busybox
 store=$work/store

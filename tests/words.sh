@@ -1,6 +1,8 @@
 #!/bin/sh
 # The word language in emitted scripts: every expansion is worked out by the compiler when the variables are static and by
 # the script, in every shell, when they are build arguments; both must say what the table says.
+# what lib.sh sets: here, source, dockcc, work
+# shellcheck disable=SC1091,SC2154,SC2034
 . "$(dirname "$0")/lib.sh"
 base busybox
 

@@ -2,6 +2,8 @@
 # The builds that the project was started for, from Dockerfile to image: each compiled at -O0, -O1 and -O2,
 # the images read by skopeo and unpacked by umoci, their files and config equal at every level and as
 # expected.  TAP.  usage: seeds.sh [NAME...]
+# $contexts is a list of words on purpose
+# shellcheck disable=SC2086
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 dockcc=${DOCKCC:-$here/../../build/dockcc}
@@ -41,7 +43,6 @@ listing() {
 build() {
 	out=$work/$1.$2
 	"$dockcc" compile "-$2" -o "$out.sh" "$here/$1" >"$out.log" 2>&1 &&
-		# shellcheck disable=SC2086
 		(cd "$here" && sh "$out.sh" --context "$1" --store "$work/store" $contexts -t "$1:test" -o "oci:$out.oci") >>"$out.log" 2>&1 &&
 		skopeo inspect --config "oci:$out.oci:test" | jq -S .config >"$out.config" &&
 		umoci unpack --image "$out.oci:test" "$out.bundle" >>"$out.log" 2>&1 &&
@@ -143,13 +144,11 @@ unreached() {
 	printf 'FROM busybox AS broken\nRUN touch /ran && exit 1\nFROM busybox\nRUN echo fine >/fine\n' >"$work/unreached/Dockerfile"
 	for level in O0 O1 O2; do
 		"$dockcc" compile "-$level" -o "$work/unreached.sh" "$work/unreached" &&
-			# shellcheck disable=SC2086
 			sh "$work/unreached.sh" --no-cache --store "$work/store" $contexts -o "$work/unreached.$level" >"$work/unreached.log" 2>&1
 		is "-$level: a failing stage that nothing needs is not run" 'fine 0' \
 			"$(cat "$work/unreached.$level/fine" 2>&1) $(grep -c broken "$work/unreached.log")"
 	done
 	"$dockcc" compile -O0 --target broken -o "$work/unreached.sh" "$work/unreached"
-	# shellcheck disable=SC2086
 	sh "$work/unreached.sh" --store "$work/store" $contexts -o "$work/none" >"$work/unreached.log" 2>&1
 	is 'and it fails when it is the target' 'build.sh 1' "$(basename "$work/unreached.sh" | sed 's/unreached/build/') $?"
 }

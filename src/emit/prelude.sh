@@ -35,6 +35,12 @@ image_env() {
   esac
 }
 
+# where the runtime of this script is unpacked to
+cache=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/dockcc/rt
+
+# runtime_ready: true when the payload does not have to be read
+runtime_ready() { [ -n "${DOCKCC_RT-}" ] || [ -x "$cache/$payload_sha256" ]; }
+
 # find_runtime: the path of dockcc-rt in rt; the one in this script is unpacked once
 find_runtime() {
   rt=${DOCKCC_RT-}
@@ -43,7 +49,6 @@ find_runtime() {
     rt=$(PATH=$user_path command -v dockcc-rt) || die 69 'dockcc-rt is not on the PATH; set DOCKCC_RT to where it is' mode
     return 0
   fi
-  cache=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/dockcc/rt
   rt=$cache/$payload_sha256
   if [ -x "$rt" ]; then return 0; fi
   (

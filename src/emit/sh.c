@@ -418,6 +418,8 @@ emit_sh(struct buf *out, const struct graph *g, const struct emit_options *o, st
 			stage_function(&s, g->stages[i]);
 	schedule(&s);
 	if (o->runtime == RUNTIME_EMBED) {
+		buf_puts(out, "\n# a shell reads as it goes: what is unpacked already is not read again\n"
+		              "if runtime_ready; then main \"$@\"; exit; fi\n");
 		buf_printf(out, "\n# ---- payload: dockcc-rt, gzip-compressed; sha256 of the program: %s\npayload() {\n", payload_sha256);
 		buf_add(out, sh_payload, sh_payload_len);
 		buf_puts(out, "}\n");

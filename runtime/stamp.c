@@ -87,7 +87,7 @@ next_second(const char *dir)
 	if (latest != now.tv_sec)
 		return;
 	/* the clock that stamps files is a tick behind */
-	pause = (struct timespec){ .tv_sec = now.tv_nsec > 980000000, .tv_nsec = (1020000000 - now.tv_nsec) % 1000000000 };
+	pause = (struct timespec){ .tv_sec = now.tv_nsec <= 20000000, .tv_nsec = (1020000000 - now.tv_nsec) % 1000000000 };
 	while (nanosleep(&pause, &pause) < 0 && errno == EINTR)
 		continue;
 }

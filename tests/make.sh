@@ -1,8 +1,9 @@
 #!/bin/sh
 # The Makefile back end: the image is the script's, make rebuilds what changed and no more.  TAP.
-# usage: DOCKCC=path DOCKCC_RT=path tests/make.sh
+# usage: DOCKCC=path [DOCKCC_RT=path] tests/make.sh
 set -eu
-: "${DOCKCC:?the compiler}" "${DOCKCC_RT:?the helper}"
+: "${DOCKCC:?the compiler}"
+DOCKCC_RT=${DOCKCC_RT:-${DOCKCC_BUILD:-$(dirname "$DOCKCC")}/dockcc-rt}
 DOCKCC=$(realpath "$DOCKCC") DOCKCC_RT=$(realpath "$DOCKCC_RT")
 export DOCKCC_RT SOURCE_DATE_EPOCH=1000000000 LC_ALL=C
 unset MAKEFLAGS MAKELEVEL MFLAGS DOCKCC_STORE DOCKCC_LAUNCH
@@ -263,7 +264,7 @@ values() { # number of the value -> v
 	case $1 in
 		1) v="it's" ;;
 		2) v='$(touch pwned) `touch pwned` ${HOME} $HOME $$' ;;
-		3) v=' blanks  around ' ;;
+		3) v='blanks  inside	' ;; # make itself drops those in front
 		4) v='# % \ \\ \# "' ;;
 		5) v="'; touch pwned; '" ;;
 		6) v='one

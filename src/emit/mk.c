@@ -75,6 +75,18 @@ mk_mangled(const struct mk *m, const char *name)
 	return buf_str(b) + 2;
 }
 
+const char *
+mk_force(struct mk *m, const char *target)
+{
+	char *name = mem_printf(m->out, "%s-now.%s", m->p, target);
+
+	for (char *p = name; *p != '\0'; p++)
+		if (*p == '/')
+			*p = '.';
+	buf_printf(m->forces, " %s", name);
+	return name;
+}
+
 /* ---- header and parameters -------------------------------------------------------------------------------- */
 
 static void
@@ -200,7 +212,8 @@ argument_targets(struct mk *m)
 		const char *mangled = mk_mangled(m, m->args[i].name);
 		const char *option = mem_printf(m->out, "--arg=%s=", m->args[i].name);
 
-		buf_printf(m->out, "$(%s_S)/arg/%s: %s-force\n\t@$(DOCKCC_RT) scan --stamp=$@ ", m->p, mangled, m->p);
+		buf_printf(m->out, "$(%s_S)/arg/%s: %s\n\t@$(DOCKCC_RT) scan --stamp=$@ ", m->p, mangled,
+		           mk_force(m, mem_printf(m->out, "arg/%s", mangled)));
 		make_quote(m->out, option, strlen(option));
 		buf_printf(m->out, "\"$$%s_arg_%s\"\n", m->p, mangled);
 	}
@@ -320,7 +333,8 @@ people(struct mk *m)
 	help(m);
 	list(m);
 	graph(m);
-	buf_printf(m->out, "\n$(%s_t)clean:\n\trm -rf $(%s_S)\n\n%s-force:\n.PHONY: %s-force", m->p, m->p, m->p, m->p);
+	buf_printf(m->out, "\n$(%s_t)clean:\n\trm -rf $(%s_S)\n\n# not there, so that what depends on them is looked at in every run\n%s:\n.PHONY:%s", m->p, m->p,
+	           buf_str(m->forces) + 1, buf_str(m->forces));
 	for (size_t i = 0; i < m->g->nstages; i++)
 		if (m->g->stages[i]->live)
 			buf_printf(m->out, " %s-stage-%s", m->p, m->g->stages[i]->id);
@@ -347,10 +361,10 @@ static void
 body(struct mk *m)
 {
 	buf_printf(m->out, "\n# ---- the image ----------------------------------------------------------------------\n"
-	           "$(%s_t)image: $(%s_S)/image\n$(%s_S)/image: $(%s_S)/%s %s-force\n"
+	           "$(%s_t)image: $(%s_S)/image\n$(%s_S)/image: $(%s_S)/%s %s\n"
 	           "\t@$(DOCKCC_RT) export $(%s_all) --stamp=$@ --stage=$(%s_S)/%s \\\n"
 	           "\t  --output=\"$$%s_set_output\" --tag=\"$$%s_set_tag\"\n",
-	           m->p, m->p, m->p, m->p, mk_last(m, m->g->target), m->p, m->p, m->p, mk_last(m, m->g->target), m->p, m->p);
+	           m->p, m->p, m->p, m->p, mk_last(m, m->g->target), mk_force(m, "image"), m->p, m->p, mk_last(m, m->g->target), m->p, m->p);
 	argument_targets(m);
 	stages(m);
 	people(m);
@@ -360,7 +374,7 @@ bool
 emit_make(struct buf *out, const struct graph *g, const struct emit_options *o, struct diag *d)
 {
 	struct buf *targets = buf_new(out);
-	struct mk m = { .out = targets, .g = g, .o = o, .d = d, .p = o->prefix };
+	struct mk m = { .out = targets, .g = g, .o = o, .d = d, .p = o->prefix, .forces = buf_new(out) };
 	struct sha256 h;
 	char digest[65];
 

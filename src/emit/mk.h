@@ -18,6 +18,7 @@ struct mk {
 	const struct emit_options *o;
 	struct diag *d;
 	const char *p;            /* prefix of all names */
+	struct buf *forces;       /* names of what makes targets out of date, see mk_force */
 	struct mk_arg *args;      /* build arguments that steps read */
 	size_t nargs, args_cap;
 };
@@ -33,6 +34,10 @@ bool make_value(struct buf *out, const char *text, size_t len);
 void mk_escape(struct buf *out, const char *text, size_t len, bool nested);
 /* A value as such a template. */
 void mk_template(struct buf *out, const struct value *v, bool nested);
+
+/* A prerequisite that has the target of this name looked at in every run.  Each has its own: bmake without -j lets only the
+   first user of a name be out of date when it was made in the current second. */
+const char *mk_force(struct mk *m, const char *target);
 
 /* ---- mk_step.c ------------------------------------------------------------------------------------- */
 

@@ -262,7 +262,7 @@ struct target {
 	size_t nlive;
 	struct buf *prerequisites, *options;
 	bool forced;
-	const struct mk *m;
+	struct mk *m;
 };
 
 static bool
@@ -367,7 +367,7 @@ static void
 scan(struct target *t, const struct step *st, size_t number, const char *suffix, const struct origin *from,
      const struct value *const *sources, size_t n)
 {
-	const struct mk *m = t->m;
+	struct mk *m = t->m;
 	const char *name = mem_printf(m->out, "files/%s.%zu%s", t->stage->id, number, suffix);
 	struct collector *c = mem_new(m->out, struct collector);
 
@@ -383,7 +383,7 @@ scan(struct target *t, const struct step *st, size_t number, const char *suffix,
 	take_text(&c->to, "", "--");
 	for (size_t i = 0; i < n; i++)
 		take_value(&c->to, "", sources[i]);
-	buf_printf(m->out, "$(%s_S)/%s: %s-force", m->p, name, m->p);
+	buf_printf(m->out, "$(%s_S)/%s: %s", m->p, name, mk_force(m, name));
 	if (dynamic_files(st))
 		buf_printf(m->out, " $(%s_S)/%s", m->p, stamp_name(m, t->stage, t->first));
 	buf_printf(m->out, "\n\t@$(%s_scan) --lines=%u%s", m->p, st->line_start, c->expand ? " --expand" : "");
@@ -478,14 +478,14 @@ heavy(const struct target *t)
 static void
 put_target(struct target *t)
 {
-	const struct mk *m = t->m;
+	struct mk *m = t->m;
 	size_t number = t->first > 0 ? number_before(t->stage, t->first) + 1 : 0, start = number;
 	struct buf *out = m->out;
 
 	buf_putc(out, '\n');
 	for (size_t i = t->first; i < t->end; i++)
 		if (!t->stage->steps[i]->dead) {
-			mk_comments((struct mk *)(uintptr_t)m, t->stage->steps[i]);
+			mk_comments(m, t->stage->steps[i]);
 			t->nlive++;
 		}
 	if (t->first > 0) {
@@ -497,7 +497,7 @@ put_target(struct target *t)
 			need_step(t, t->stage->steps[i], number++);
 	need_shared(t);
 	buf_printf(out, "$(%s_S)/%s:%s%s%s\n\t@$(%s_%s)%s%s", m->p, stamp_name(m, t->stage, t->end), buf_str(t->prerequisites),
-	           t->forced ? mem_printf(out, " %s", m->p) : "", t->forced ? "-force" : "", m->p, heavy(t) ? "step" : "note",
+	           t->forced ? " " : "", t->forced ? mk_force(m, stamp_name(m, t->stage, t->end)) : "", m->p, heavy(t) ? "step" : "note",
 	           buf_str(t->options), t->nlive > 1 ? " --counted" : "");
 	number = start;
 	for (size_t i = t->first; i < t->end; i++)

@@ -125,6 +125,14 @@ is 'the directory of the files' one "$(cat "$work/local/o")"
 "$dockcc" compile -o /dev/null "$work" && [ -c /dev/null ]
 ok $? 'a device is written to, not replaced'
 
+printf 'FROM app\nCOPY --from=app /f /g\n' >"$work/Dockerfile"
+"$dockcc" compile -o "$work/derived.sh" "$work"
+for location in "oci-archive:$work/o.tar" "docker-archive:$work/d.tar" "oci-archive:$work/z.tar" "oci-archive:$work/g.tar" "oci-layout://$work/out:1"; do
+	sh "$work/derived.sh" --store "$work/derived" --context "$work" --build-context "app=$location" -o "$work/derived.out" >"$work/log" 2>&1
+	is "a base image from $(echo "$location" | sed "s|$work/||")" 'data one' "$(cat "$work/derived.out/g" "$work/derived.out/o" | tr '\n' ' ' | sed 's/ $//')"
+	rm -rf "$work/derived" "$work/derived.out"
+done
+
 # ---- failures -----------------------------------------------------------------------------------
 compile <<'END'
 FROM busybox

@@ -130,6 +130,7 @@ stamp_put(struct str *out, const struct stamp *s)
 	stamp_record(out, format, s->stage, s->store, s->fs, NULL);
 	stamp_list(out, "keyed", &s->keyed);
 	stamp_list(out, "layers", &s->layers);
+	stamp_list(out, "hosts", &s->hosts);
 	put_state(out, &s->state);
 	for (size_t i = 0; i < s->vars.n; i++)
 		if (s->vars.v[i].value != NULL)

@@ -13,6 +13,7 @@ struct stamp {
 	struct list keyed;    /* layers as keys know them */
 	struct list layers;   /* layers as the store calls them */
 	struct state state;
+	struct list hosts;    /* --add-host, a part of later keys */
 	struct vars vars;     /* the Dockerfile's variables that words refer to */
 };
 

@@ -311,7 +311,7 @@ static int
 write_stamp(struct part *c, struct stage_build *sb, struct list *keyed, struct rt_err *e)
 {
 	struct stamp s = { .stage = (char *)(uintptr_t)sb->plan->id, .store = part_store_name(c), .fs = sb->fs, .keyed = *keyed,
-		.layers = sb->layers, .state = sb->end };
+		.layers = sb->layers, .state = sb->end, .hosts = c->o.add_hosts };
 	struct str text = { 0 };
 	int rc;
 

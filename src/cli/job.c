@@ -185,7 +185,7 @@ emit_script(struct job *j, const char *form, const struct source *source, struct
 		return usage("--grain is step or chain, not %s", option_value(&j->o->grain, ""));
 	if (emit_make(j->out, g, &eo, d))
 		return EXIT_GOOD;
-	fputs("dockcc: a step is larger than the 128 KiB that a recipe can hold: use --emit=sh\n", stderr);
+	fputs("dockcc: a Makefile cannot hold this, a step of more than 128 KiB or a file name with a line break: use --emit=sh\n", stderr);
 	return EXIT_INPUT;
 }
 

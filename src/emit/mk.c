@@ -97,7 +97,8 @@ header(struct mk *m)
 	buf_puts(m->out, "; to change it, change that and run: dockcc compile --emit=make\n# source   ");
 	text_comment(m->out, m->o->dockerfile, 100);
 	buf_printf(m->out, " sha256:%s\n# passes   %s  (why: dockcc compile --explain)\n", m->o->source_digest, m->o->passes);
-	buf_printf(m->out, "# names    begin with %s: safe to include, where image, help, list, graph and clean are %s-image and so on\n", m->p, m->p);
+	buf_printf(m->out, "# names    begin with %s: safe to include, where image, help, list, graph and clean are %s-image and so on\n",
+	           m->p, m->p);
 	buf_puts(m->out, "# use      make [-j N] [NAME=VALUE...] image; make help; GNU make 4 or bmake\n");
 	buf_printf(m->out, "\n# ---- where it runs ------------------------------------------------------------------\n"
 	           "# empty when make was called with this file: GNU make counts files, bmake knows who includes\n"
@@ -114,7 +115,8 @@ header(struct mk *m)
 static void
 parameter(struct mk *m, const char *shown, const char *text, const char *env)
 {
-	buf_printf(m->out, "$(%s_t)%s =%s%s\n%s_%s ?= $($(%s_t)%s)\nexport %s_%s=$(%s_%s)\n", m->p, shown, *text != '\0' ? " " : "", text, m->p, shown, m->p, shown,
+	buf_printf(m->out, "$(%s_t)%s =%s%s\n%s_%s ?= $($(%s_t)%s)\nexport %s_%s=$(%s_%s)\n",
+	            m->p, shown, *text != '\0' ? " " : "", text, m->p, shown, m->p, shown,
 	           m->p, env, m->p, shown);
 }
 
@@ -153,7 +155,23 @@ argument(struct mk *m, const struct mk_arg *a)
 		parameter(m, a->shown, buf_str(text), mem_printf(m->out, "arg_%s", mk_mangled(m, a->name)));
 		return;
 	}
-	buf_printf(m->out, "%s_%s ?= %s\nexport %s_arg_%s=$(%s_%s)\n", m->p, a->shown, buf_str(text), m->p, mk_mangled(m, a->name), m->p, a->shown);
+	buf_printf(m->out, "%s_%s ?= %s\nexport %s_arg_%s=$(%s_%s)\n", m->p, a->shown,
+	           buf_str(text), m->p, mk_mangled(m, a->name), m->p, a->shown);
+}
+
+/* Arguments that mean something to the helper itself. */
+static bool
+special(const char *name)
+{
+	static const char *const names[] = {
+		"SOURCE_DATE_EPOCH", "BUILDKIT_SANDBOX_HOSTNAME", "BUILDKIT_CACHE_MOUNT_NS", "HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY",
+		"NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "ftp_proxy", "no_proxy", "all_proxy",
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
 }
 
 static void
@@ -181,8 +199,9 @@ parameters(struct mk *m, const char *digest)
 		text = buf_new(m->out);
 	parameter(m, setting(m, "CONTEXT"), buf_str(text), "set_context");
 	parameter(m, setting(m, "STORE"), "$(DOCKCC_STORE)", "set_store");
-	buf_printf(m->out, "# words for dockcc-rt: --secret=id=ID,src=FILE --ssh=ID --add-host=NAME:IP --no-cache\n%s_FLAGS ?=\n", m->p);
-	buf_printf(m->out, "# what is done is noted here; the name changes with what is below\n%s_S ?= .dockcc/%s-%.8s\n", m->p, m->p, digest);
+	buf_printf(m->out, "# words for dockcc-rt: --secret=id=ID,src=FILE --ssh=ID --add-host=NAME:IP; behind make clean --no-cache\n"
+	           "%s_FLAGS ?=\n# what is done is noted here; the name changes with what is below\n%s_S ?= .dockcc/%s-%.8s\n",
+	           m->p, m->p, m->p, digest);
 	if (m->nargs > 0)
 		buf_puts(m->out, "\n# ---- build arguments; (default): what the Dockerfile says ---------------------------------\n");
 	for (size_t i = 0; i < m->nargs; i++)
@@ -193,9 +212,8 @@ parameters(struct mk *m, const char *digest)
 	make_quote(m->out, dockerfile, strlen(dockerfile));
 	contexts(m);
 	for (size_t i = 0; i < m->nargs; i++)
-		if (strcmp(m->args[i].name, "SOURCE_DATE_EPOCH") == 0 || strncmp(m->args[i].name, "BUILDKIT_", 9) == 0 || strstr(m->args[i].name, "_PROXY") != NULL ||
-		    strstr(m->args[i].name, "_proxy") != NULL)
-			buf_printf(m->out, " --build-arg=%s=\"$$%s_arg_%s\"", mk_mangled(m, m->args[i].name), m->p, mk_mangled(m, m->args[i].name));
+		if (special(m->args[i].name))
+			buf_printf(m->out, " --build-arg=%s=\"$$%s_arg_%s\"", m->args[i].name, m->p, mk_mangled(m, m->args[i].name));
 	buf_printf(m->out, " $(%s_FLAGS)\n%s_step = $(DOCKCC_LAUNCH) $(DOCKCC_RT) step $(%s_all) --stamp=$@\n"
 	           "%s_note = $(DOCKCC_RT) step $(%s_all) --stamp=$@\n%s_scan = $(DOCKCC_RT) scan $(%s_all) --stamp=$@\n",
 	           m->p, m->p, m->p, m->p, m->p, m->p, m->p);
@@ -229,7 +247,8 @@ stages(struct mk *m)
 			continue;
 		buf_printf(m->out, "\n# ---- stage %u, ", st->index);
 		text_comment(m->out, st->name != NULL ? st->name : st->id, 60);
-		buf_printf(m->out, " ------------------------------------------------------------\n%s-stage-%s: $(%s_S)/%s\n", m->p, st->id, m->p, mk_last(m, st));
+		buf_printf(m->out, " ------------------------------------------------------------\n%s-stage-%s: $(%s_S)/%s\n",
+		           m->p, st->id, m->p, mk_last(m, st));
 		mk_stage(m, st);
 	}
 }
@@ -247,14 +266,17 @@ help(struct mk *m)
 	struct buf *names = buf_new(m->out);
 
 	for (size_t i = 0; i < m->nargs; i++)
-		buf_printf(names, " %s=%s", m->args[i].shown, m->args[i].text != NULL && sh_is_plain(m->args[i].text, strlen(m->args[i].text)) ? m->args[i].text : "...");
+		buf_printf(names, " %s=%s", m->args[i].shown,
+		           m->args[i].text != NULL && sh_is_plain(m->args[i].text, strlen(m->args[i].text)) ? m->args[i].text : "...");
 	buf_printf(m->out, "\n$(%s_t)help:\n\t@printf '%%s\\n'", m->p);
 	say(m, mem_printf(m->out, "make [-j N] [NAME=VALUE...] image   builds the image into %s=oci:%s.oci", setting(m, "OUTPUT"), m->p));
 	say(m, "make list                           the steps");
 	say(m, "make graph                          the stages for dot");
 	say(m, "make clean                          forgets what was done; the store keeps the layers");
 	say(m, mem_printf(m->out, "make %s-stage-NAME                 builds one stage only", m->p));
-	say(m, mem_printf(m->out, "settings: %s= %s= %s= %s= %s_FLAGS= DOCKCC_RT= DOCKCC_LAUNCH=", setting(m, "OUTPUT"), setting(m, "TAG"), setting(m, "CONTEXT"), setting(m, "STORE"), m->p));
+	say(m, mem_printf(m->out, "settings: %s= %s= %s= %s= %s_FLAGS= DOCKCC_RT= DOCKCC_LAUNCH=",
+	                  setting(m, "OUTPUT"), setting(m, "TAG"), setting(m, "CONTEXT"),
+	                  setting(m, "STORE"), m->p));
 	if (names->len > 0) {
 		struct buf *shown = buf_new(m->out);
 
@@ -333,11 +355,13 @@ people(struct mk *m)
 	help(m);
 	list(m);
 	graph(m);
-	buf_printf(m->out, "\n$(%s_t)clean:\n\trm -rf $(%s_S)\n\n# not there, so that what depends on them is looked at in every run\n%s:\n.PHONY:%s", m->p, m->p,
+	buf_printf(m->out, "\n$(%s_t)clean:\n\trm -rf $(%s_S)\n"
+	           "\n# not there, so that what depends on them is looked at in every run\n%s:\n.PHONY:%s", m->p, m->p,
 	           buf_str(m->forces) + 1, buf_str(m->forces));
 	for (size_t i = 0; i < m->g->nstages; i++)
 		if (m->g->stages[i]->live)
 			buf_printf(m->out, " %s-stage-%s", m->p, m->g->stages[i]->id);
+	buf_printf(m->out, "\n# bmake works here, whether or not there is a directory obj\n$(%s_t).OBJDIR: .", m->p);
 	buf_printf(m->out, "\n.PHONY: $(%s_t)image $(%s_t)help $(%s_t)list $(%s_t)graph $(%s_t)clean\n", m->p, m->p, m->p, m->p, m->p);
 }
 
@@ -370,6 +394,17 @@ body(struct mk *m)
 	people(m);
 }
 
+/* A line break in a name would end the line that holds it. */
+static bool
+names_fit(const struct mk *m)
+{
+	bool fit = strchr(m->o->dockerfile, '\n') == NULL;
+
+	for (size_t i = 0; i < m->g->ncontexts; i++)
+		fit = fit && strchr(m->g->contexts[i].name, '\n') == NULL && strchr(m->g->contexts[i].location, '\n') == NULL;
+	return fit;
+}
+
 bool
 emit_make(struct buf *out, const struct graph *g, const struct emit_options *o, struct diag *d)
 {
@@ -387,7 +422,7 @@ emit_make(struct buf *out, const struct graph *g, const struct emit_options *o, 
 	header(&m);
 	parameters(&m, digest);
 	buf_add(out, buf_str(targets), targets->len);
-	if (recipes_fit(&m))
+	if (recipes_fit(&m) && names_fit(&m))
 		return true;
 	out->len = 0;
 	return false;

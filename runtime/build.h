@@ -121,6 +121,8 @@ struct source_view {
 int view_open(struct build *b, enum origin origin, const char *from, const char *scratch, struct source_view *v,
                 struct rt_err *e);
 void view_close(struct source_view *v);
+/* The same, and the layers that were mounted for it are let go. */
+void view_end(struct source_view *v);
 void copy_spec_of(const struct plan_step *s, const struct state *st, const struct build_options *o, struct copy_spec *spec,
                   struct copy_file **files);
 /* The id a cache mount has, hashed with what fills it: the directory's name below cache/. */

@@ -437,3 +437,23 @@ rt_warn(const char *fmt, ...)
 	free(shown);
 	str_free(&b);
 }
+
+static char *words;
+static size_t nwords;
+
+void
+rt_keep_words(char **argv)
+{
+	words = argv[0];
+	for (; *argv != NULL; argv++)
+		nwords = (size_t)(*argv - words) + strlen(*argv);
+}
+
+void
+rt_hide_words(void)
+{
+	if (words == NULL || nwords < 4)
+		return;
+	memset(words, 0, nwords);
+	memcpy(words, "init", 4);
+}

@@ -1,5 +1,6 @@
 # ---- prelude: the same in every script, see dockcc-script(7) ----------------------
 # Nothing of a Dockerfile is ever evaluated here: values travel as arguments.
+unset never # what a name stands for that no instruction can set
 
 # die STATUS TEXT: an error of the script itself, in the form that a failed step has
 die() {

@@ -11,6 +11,16 @@ die() {
 
 # record WORD...: one record of the plan: the number of words, then the words, each ended by a NUL
 record() { printf '%s\0' "$#" "$@"; }
+# mksh has no printf of its own, and no word handed to another program may be longer than 128 KiB
+if [ -n "${KSH_VERSION-}" ] && [ "$(command -v printf)" != printf ] && [ "$(command -v print)" = print ]; then
+  record() {
+    print -n "$#\0"
+    for word in "$@"; do
+      print -nr -- "$word"
+      print -n '\0'
+    done
+  }
+fi
 step() { record step "$@"; }
 stage() { record stage "$@"; }
 

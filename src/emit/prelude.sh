@@ -46,11 +46,12 @@ image_env() {
   esac
 }
 
-# where the runtime of this script is unpacked to
-cache=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/dockcc/rt
+# where the runtime of this script is unpacked to; never a place where somebody else could have put one before
+cache=${XDG_CACHE_HOME:-${HOME:+$HOME/.cache}}
+cache=${cache:+$cache/dockcc/rt}
 
 # runtime_ready: true when the payload does not have to be read
-runtime_ready() { [ -n "${DOCKCC_RT-}" ] || [ -x "$cache/$payload_sha256" ]; }
+runtime_ready() { [ -n "${DOCKCC_RT-}" ] || [ -z "$cache" ] || [ -x "$cache/$payload_sha256" ]; }
 
 # find_runtime: the path of dockcc-rt in rt; the one in this script is unpacked once
 find_runtime() {
@@ -60,6 +61,7 @@ find_runtime() {
     rt=$(PATH=$user_path command -v dockcc-rt) || die 69 'dockcc-rt is not on the PATH; set DOCKCC_RT to where it is' mode
     return 0
   fi
+  [ -n "$cache" ] || die 69 'no place to unpack the runtime of this script to: set XDG_CACHE_HOME or HOME, or DOCKCC_RT' mode
   rt=$cache/$payload_sha256
   if [ -x "$rt" ]; then return 0; fi
   (

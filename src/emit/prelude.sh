@@ -127,6 +127,9 @@ option() {
 
 long_name() {
   case $1 in
+    -t?*) name=${1#-t}; name=--tag=${name#=} ;;
+    -o?*) name=${1#-o}; name=--output=${name#=} ;;
+    -j?*) name=${1#-j}; name=--jobs=${name#=} ;;
     -t) name=--tag ;;
     -o) name=--output ;;
     -j) name=--jobs ;;

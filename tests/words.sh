@@ -6,7 +6,7 @@
 . "$(dirname "$0")/lib.sh"
 base busybox
 
-# word TAB result, on one line each; in a word \n is a line break; V=hello E= P=/a/b/c.tar.gz S="a b  c" Q=it's U unset
+# word TAB result, on one line each; in a word \n is a line break; V=hello E= P=/a/b/c.tar.gz S="a b  c" Q=it's STAR=* U unset
 table() {
 	cat <<'END'
 $V	hello
@@ -60,12 +60,66 @@ a#b	a#b
 -n	-n
 %s	%s
 \;\&\|	;&|
+${V}	hello
+"$V"	hello
+"\$V"	$V
+$U	
+x${U}y	xy
+${V:-d}	hello
+${U:+d}	
+${U:-"qq"}	qq
+${V?err}	hello
+${P%/*}	/a/b
+${P#/a}	/b/c.tar.gz
+${P#zzz}	/a/b/c.tar.gz
+${P%c.tar.gz}	/a/b/
+${P/b/}	/a//c.tar.gz
+${V/l?/X}	heXo
+${V//h*l/X}	Xo
+${P/\//-}	-a/b/c.tar.gz
+${V%l*}	hel
+${V%%l*}	he
+${V#*l}	lo
+${V##*l}	o
+${STAR#\*}	
+${V/#h/X}	hello
+${V/%o/X}	hello
+$	$
+a$	a$
+$1	
+$12x	x
+$?x	x
+$@	
+${1}	
+$V$V	hellohello
+$Vx	
+$V-x	hello-x
+\a\b	ab
+'it'	it
+"it's"	it's
+a'b c'd	ab cd
+a"b c"d	ab cd
+a\ b	a b
+""	
+''	
+"a\\b"	a\b
+'a\b'	a\b
+<<X	<<X
+a<b	a<b
+#x	#x
+$É	
+${P#'/a'}	/b/c.tar.gz
+${P#${U}}	/a/b/c.tar.gz
+${V/h/$P}	/a/b/c.tar.gzello
+${V/h/"q"}	qello
+${V:?}	hello
+${E?ok}	
 END
 }
 
 # One label a row; rows that have to fail are tried alone.
 {
-	printf 'FROM busybox\nARG V\nARG E\nARG P\nARG S\nARG Q\n'
+	printf 'FROM busybox\nARG V\nARG E\nARG P\nARG S\nARG Q\nARG STAR\n'
 	table | while IFS='	' read -r word result; do
 		[ "$result" = ERROR ] || printf 'LABEL w=%s\n' "$word"
 	done | awk '{ sub(/^LABEL w=/, "LABEL w" NR "="); print }'
@@ -92,7 +146,7 @@ check() {
 	rm -rf "$work/out" "$work/got"
 }
 
-set -- --build-arg V=hello --build-arg E= --build-arg P=/a/b/c.tar.gz --build-arg 'S=a b  c' --build-arg "Q=it's"
+set -- --build-arg V=hello --build-arg E= --build-arg P=/a/b/c.tar.gz --build-arg 'S=a b  c' --build-arg "Q=it's" --build-arg 'STAR=*'
 "$dockcc" compile --freeze "$@" -o "$work/static.sh" "$work"
 ok $? 'the frozen script is compiled'
 check sh "$work/static.sh" 'values worked out by the compiler'

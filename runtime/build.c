@@ -3,9 +3,11 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
@@ -31,7 +33,7 @@ progress_kind(const char *s, enum progress_kind *out, struct rt_err *e)
 	static const struct {
 		const char *name;
 		enum progress_kind kind;
-	} kinds[] = { { "auto", PROGRESS_PLAIN }, { "plain", PROGRESS_PLAIN }, { "tty", PROGRESS_TTY }, { "raw", PROGRESS_RAW },
+	} kinds[] = { { "auto", PROGRESS_AUTO }, { "plain", PROGRESS_PLAIN }, { "tty", PROGRESS_TTY }, { "raw", PROGRESS_RAW },
 		{ "quiet", PROGRESS_QUIET }, { "json", PROGRESS_JSON }, { "rawjson", PROGRESS_JSON } };
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
@@ -39,7 +41,7 @@ progress_kind(const char *s, enum progress_kind *out, struct rt_err *e)
 			*out = kinds[i].kind;
 			return 0;
 		}
-	return rt_fail_status(e, RT_USAGE, "--progress is auto, plain, tty, raw, quiet or json, not %s", s);
+	return rt_fail_status(e, RT_USAGE, "--progress is auto, tty, plain, raw, quiet or rawjson, not %s", s);
 }
 
 /* Seconds since the epoch, from SOURCE_DATE_EPOCH as a build argument or in the environment. */
@@ -96,7 +98,7 @@ build_option(struct build_options *o, const char *word, struct rt_err *e)
 		{ "--metadata-file", &o->metadata_file, NULL }, { "--output", NULL, &o->outputs }, { "--tag", NULL, &o->tags },
 		{ "--build-context", NULL, &o->contexts }, { "--secret", NULL, &o->secrets }, { "--ssh", NULL, &o->ssh },
 		{ "--build-arg", NULL, &o->build_args }, { "--label", NULL, &o->labels }, { "--annotation", NULL, &o->annotations },
-		{ "--add-host", NULL, &o->add_hosts }, { "--hide", NULL, &o->hidden },
+		{ "--add-host", NULL, &o->add_hosts }, { "--timeline", &o->timeline, NULL }, { "--hide", NULL, &o->hidden },
 	};
 
 	if (strcmp(word, "--no-cache") == 0)
@@ -124,6 +126,22 @@ build_options_begin(struct build_options *o)
 	build_contexts(o);
 }
 
+/* auto: what $BUILDKIT_PROGRESS says, else live on a terminal that can move its cursor, else plain. */
+static int
+settle_progress(struct build_options *o, struct rt_err *e)
+{
+	const char *wish = getenv("BUILDKIT_PROGRESS"), *term = getenv("TERM");
+	bool terminal = isatty(STDERR_FILENO) && term != NULL && *term != '\0' && strcmp(term, "dumb") != 0;
+
+	if (o->progress == PROGRESS_AUTO && wish != NULL && *wish != '\0' && progress_kind(wish, &o->progress, e) < 0)
+		return rt_prefix(e, "$BUILDKIT_PROGRESS");
+	if (o->progress == PROGRESS_AUTO)
+		o->progress = terminal ? PROGRESS_TTY : PROGRESS_PLAIN;
+	if (o->progress == PROGRESS_TTY && !isatty(STDERR_FILENO))
+		return rt_fail_status(e, RT_USAGE, "--progress=tty: standard error is not a terminal");
+	return 0;
+}
+
 int
 build_options_end(struct build_options *o, struct rt_err *e)
 {
@@ -131,7 +149,7 @@ build_options_end(struct build_options *o, struct rt_err *e)
 		o->store = NULL;
 	if (o->context != NULL && *o->context == '\0')
 		o->context = NULL;
-	return source_date(o, e) < 0 || output_check(o, e) < 0 ? -1 : 0;
+	return source_date(o, e) < 0 || output_check(o, e) < 0 || settle_progress(o, e) < 0 ? -1 : 0;
 }
 
 static int
@@ -225,30 +243,37 @@ run_build(struct build *b, struct rt_err *e)
 		return list_steps(b);
 	if (store_open(&b->store, store, e) < 0 || ns_enter(b->o->mode, &b->mode, e) < 0)
 		return -1;
+	progress_open(b);
 	if (build_keys(b, e) < 0)
 		return -1;
 	if (b->o->dry_run)
 		return list_steps(b);
+	progress_plan(b);
 	if (store_clean(&b->store, e) < 0)
 		return -1;
-	if (b->target->done)
-		progress_cached(b);
-	else if (sched_run(b, e) < 0)
-		return -1;
-	return output_write(b, e);
+	return sched_run(b, e) < 0 ? -1 : output_write(b, e);
+}
+
+static const char *
+kind_of(int status)
+{
+	return status == RT_USAGE ? "usage" : status == RT_DIGEST ? "digest" : status == RT_NOMODE ? "mode" : status > 128 ? "interrupted" : "io";
 }
 
 void
-build_failed(const struct build *b, struct rt_err *e)
+build_failed(struct build *b, struct rt_err *e)
 {
-	const struct plan_step *s = b->failing;
-	char *shown = rt_printable(e->text);
-	const char *kind = e->status == RT_USAGE ? "usage" : e->status == RT_DIGEST ? "digest" : e->status == RT_NOMODE ? "mode" : "io";
+	const struct plan_step *s = b->failed_step != NULL ? b->failed_step : b->failing;
+	cleanup_free char *shown = rt_printable(e->text);
+	bool silent = b->o->progress == PROGRESS_JSON && b->progress != NULL;
 
-	if (e->text[0] != '\0')
-		dprintf(STDERR_FILENO, "dockcc-rt: %s\n%s: failed step=%s line=%s status=%d kind=%s\n", shown, b->o->script,
-		        s != NULL ? s->id : "-", s != NULL ? s->lines : "-", e->status, s != NULL ? verb_name(s->verb) : kind);
-	free(shown);
+	if (silent && e->text[0] != '\0')
+		progress_note(b, shown);
+	else if (e->text[0] != '\0')
+		dprintf(STDERR_FILENO, "dockcc-rt: %s\n", shown);
+	if (!silent && (e->text[0] != '\0' || b->failed_step != NULL))
+		dprintf(STDERR_FILENO, "%s: failed step=%s line=%s status=%d kind=%s\n", b->o->script, s != NULL ? s->id : "-",
+		        s != NULL ? s->lines : "-", e->status, s != NULL ? verb_name(s->verb) : kind_of(e->status));
 	e->text[0] = '\0';
 }
 
@@ -256,11 +281,23 @@ int
 cmd_build(char **argv, struct rt_err *e)
 {
 	struct build_options o;
-	struct build b = { .o = &o, .context_fd = -1 };
+	struct build b = { .o = &o, .context_fd = -1, .store.fd = -1 };
+	struct rt_err last = { .status = RT_IO };
+	int rc;
 
-	if (parse_options(&o, argv, e) == 0 && build_platform(&b, e) == 0 && plan_read(STDIN_FILENO, &b.plan, e) == 0 &&
-	    run_build(&b, e) == 0)
-		return 0;
-	build_failed(&b, e);
-	return -1;
+	/* whoever kills the script means the build */
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	rt_catch_signals();
+	rc = parse_options(&o, argv, e) < 0 || build_platform(&b, e) < 0 || plan_read(STDIN_FILENO, &b.plan, e) < 0 || run_build(&b, e) < 0 ? -1 : 0;
+	if (rc < 0 && rt_stopped() != 0 && b.failed_step == NULL)
+		rt_fail_status(e, 128 + rt_stopped(), "interrupted");
+	if (progress_close(&b, rc < 0 ? e->status : 0, &last) < 0 && rc == 0) {
+		*e = last;
+		rc = -1;
+	} else if (last.text[0] != '\0') {
+		rt_warn("%s", last.text);
+	}
+	if (rc < 0)
+		build_failed(&b, e);
+	return rc;
 }

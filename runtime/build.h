@@ -3,11 +3,12 @@
 #define RT_BUILD_H
 
 #include "copy.h"
+#include "meter.h"
 #include "image.h"
 #include "plan.h"
 #include "state.h"
 
-enum progress_kind { PROGRESS_PLAIN, PROGRESS_TTY, PROGRESS_RAW, PROGRESS_QUIET, PROGRESS_JSON };
+enum progress_kind { PROGRESS_AUTO, PROGRESS_PLAIN, PROGRESS_TTY, PROGRESS_RAW, PROGRESS_QUIET, PROGRESS_JSON };
 
 struct build_options {
 	const char *script;       /* name for messages, "build.sh" */
@@ -19,9 +20,9 @@ struct build_options {
 	const char *store, *mode, *platform;
 	struct list outputs, tags, contexts, secrets, ssh, build_args, labels, annotations, add_hosts;
 	struct list hidden;       /* paths that are not part of the build context: what a Makefile writes beside its Dockerfile */
-	const char *iidfile, *metadata_file, *from_step;
+	const char *iidfile, *metadata_file, *timeline;
 	unsigned jobs;
-	bool no_cache, dry_run, list;
+	bool no_cache, dry_run, list, shell_on_failure;
 	enum progress_kind progress;
 	int64_t epoch;            /* SOURCE_DATE_EPOCH in seconds, -1: none */
 };
@@ -60,10 +61,13 @@ struct build {
 	struct ignore *ignore;    /* of the context, NULL: nothing is left out */
 	const char *mode;         /* how commands are isolated */
 	const char *os, *arch, *variant;
+	struct progress *progress;
+	const struct plan_step *failed_step; /* the first that failed, with the status it gave the build; NULL: none */
+	int failed_status;
 	const struct plan_step *failing; /* the step whose key cannot be worked out, for the last line of the failure */
 };
 /* A failure that no running step tells: the story and the line that a step's failure ends with; forgets the story. */
-void build_failed(const struct build *b, struct rt_err *e);
+void build_failed(struct build *b, struct rt_err *e);
 
 /* Options: the defaults, one word (RT_USAGE when it is unknown), what is to do behind the last. */
 void build_options_begin(struct build_options *o);
@@ -103,10 +107,17 @@ struct message {
 	int32_t status;           /* MSG_FAIL: exit status to pass on */
 	int32_t signal;
 	bool cached;
+	uint64_t bytes, files;    /* MSG_DONE: moved by the step */
 	char text[1024];          /* MSG_FAIL: the story */
 };
-/* Runs what is missing of a stage; never returns. `ctl` is a packet socket, `out` takes the commands' output. */
-void worker_main(struct build *b, struct stage_build *sb, int ctl, int out) __attribute__((noreturn));
+/* What a worker gets from the scheduler. */
+struct worker_io {
+	int ctl, out;             /* a packet socket; the pipe that takes the commands' output */
+	int notes;                /* where its own warnings go, -1: standard error */
+	struct meter *meter;      /* shared */
+};
+/* Runs what is missing of a stage; never returns. */
+void worker_main(struct build *b, struct stage_build *sb, const struct worker_io *io) __attribute__((noreturn));
 
 /* hidden.c: patterns, one a line, that leave the hidden paths out of the context; appended to `text`. */
 void hidden_patterns(const struct build_options *o, struct str *text);
@@ -132,12 +143,27 @@ char *mount_target(const struct state *st, const struct plan_mount *m, unsigned 
 /* sched.c: runs the stages that need it. -1 with `e`; *failed tells the step, NULL when none. */
 int sched_run(struct build *b, struct rt_err *e);
 
-/* progress.c */
-/* The lines of a build in which everything is there already. */
-void progress_cached(struct build *b);
-void progress_start(struct build *b, const struct plan_step *s);
-void progress_output(struct build *b, const struct plan_step *s, const char *p, size_t n);
-void progress_done(struct build *b, const struct plan_step *s, bool cached, double seconds);
-void progress_fail(struct build *b, const struct plan_step *s, double seconds, const struct message *m);
+/* progress.c: what people see.  Everything goes to standard error but the digest of --progress=quiet. */
+/* Begins the record of the build; before any other of these. */
+void progress_open(struct build *b);
+/* The keys are known: how many steps there will be. */
+void progress_plan(struct build *b);
+/* A step begins; `m` is what its worker counts in, or NULL. */
+void progress_start(struct build *b, const struct plan_step *s, const struct meter *m, bool cached);
+void progress_output(struct build *b, const struct plan_step *s, const char *bytes, size_t n);
+void progress_done(struct build *b, const struct plan_step *s, bool cached, uint64_t bytes, uint64_t files);
+void progress_fail(struct build *b, const struct plan_step *s, const struct message *m);
+/* All steps of a stage that is there already. */
+void progress_cached(struct build *b, const struct stage_build *sb);
+/* Time has passed; `now`: the terminal has another size. */
+void progress_tick(struct build *b, bool now);
+/* Milliseconds after which progress_tick wants to be called. */
+int progress_interval(const struct build *b);
+/* A line of its own: a warning, the name of an image that is pulled. */
+void progress_note(struct build *b, const char *text);
+/* An image was written. */
+void progress_image(struct build *b, const char *digest, const char *where);
+/* The build has ended with `status`: takes the live display away, tells the summary, writes --timeline. */
+int progress_close(struct build *b, int status, struct rt_err *e);
 
 #endif

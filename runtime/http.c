@@ -2,10 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "meter.h"
 #include "stream.h"
 
 /* One line of curl's configuration: curl(1) --config. */
@@ -71,13 +74,29 @@ hand_over(struct program *p, const struct str *b, struct rt_err *e)
 	return 0;
 }
 
-static int
-listen_for(struct program *p, int *status, struct rt_err *e)
+/* What has arrived so far, for the meter. */
+static void
+count_files(const struct http_get *gets, size_t n)
 {
+	uint64_t bytes = 0;
+	struct stat st;
+
+	for (size_t i = 0; i < n; i++)
+		if (stat(gets[i].output, &st) == 0)
+			bytes += (uint64_t)st.st_size;
+	meter_set(METER_PULL, bytes);
+}
+
+static int
+listen_for(struct program *p, const struct http_get *gets, size_t ngets, int *status, struct rt_err *e)
+{
+	struct pollfd answer = { .fd = p->out, .events = POLLIN };
 	struct str said = { 0 };
 	char block[512], *line;
 	ssize_t n;
 
+	while (poll(&answer, 1, 100) <= 0)
+		count_files(gets, ngets);
 	while ((n = read(p->out, block, sizeof(block))) > 0 || (n < 0 && errno == EINTR))
 		if (n > 0 && said.len < 65536)
 			str_add(&said, block, (size_t)n);
@@ -113,7 +132,7 @@ http_fetch(const struct http_get *gets, size_t n, int *status, struct rt_err *e)
 		explicit_bzero(config.s, config.len);
 	str_free(&config);
 	if (rc == 0)
-		rc = listen_for(&p, status, e);
+		rc = listen_for(&p, gets, n, status, e);
 	if (rc < 0)
 		program_kill(&p);
 	else if (program_end(&p, e) < 0) {

@@ -176,7 +176,7 @@ keep(struct build *b, const struct export_image *im, char digest[72], struct rt_
 static int
 write_note(const char *path, const char *text, struct rt_err *e)
 {
-	return path == NULL ? 0 : rt_write_file(AT_FDCWD, path, text, strlen(text), 0644, e);
+	return path == NULL ? 0 : rt_write_named(path, text, strlen(text), e);
 }
 
 static int
@@ -202,17 +202,6 @@ write_notes(struct build *b, const char *digest, struct rt_err *e)
 	return rc;
 }
 
-static void
-report(struct build *b, const char *digest, const char *where)
-{
-	if (b->o->progress == PROGRESS_QUIET) {
-		if (*digest != '\0')
-			dprintf(STDOUT_FILENO, "%s\n", digest);
-	} else if (b->o->progress != PROGRESS_JSON) {
-		dprintf(STDERR_FILENO, "%-10s %s%s%s\n", "image", digest, *digest != '\0' ? " -> " : "", where);
-	}
-}
-
 int
 output_write(struct build *b, struct rt_err *e)
 {
@@ -235,18 +224,22 @@ output_write(struct build *b, struct rt_err *e)
 		char one[72] = "";
 
 		rc = parse(b->o->outputs.v[i], &out, e);
+		meter_begin(METER_EXPORT, b->o->outputs.v[i], 0);
 		if (rc == 0)
 			rc = image_export(&b->store, &im, out.kind, out.compression, out.level, out.dest, one, e);
+		meter_end();
 		if (rc == 0)
-			report(b, one, b->o->outputs.v[i]);
+			progress_image(b, one, b->o->outputs.v[i]);
 		if (one[0] != '\0')
 			memcpy(digest, one, sizeof(digest));
 		free(out.dest);
 	}
 	if (rc == 0 && b->o->outputs.n == 0 && b->o->tags.n > 0) {
+		meter_begin(METER_EXPORT, b->o->tags.v[0], 0);
 		rc = keep(b, &im, digest, e);
+		meter_end();
 		if (rc == 0)
-			report(b, digest, b->o->tags.v[0]);
+			progress_image(b, digest, b->o->tags.v[0]);
 	}
 	if (rc == 0)
 		rc = write_notes(b, digest, e);

@@ -12,6 +12,7 @@
 
 #include "http.h"
 #include "json.h"
+#include "meter.h"
 #include "oci.h"
 #include "ref.h"
 #include "sha256.h"
@@ -254,6 +255,19 @@ choose(const struct json *index, const char *platform, struct rt_err *e)
 	return best;
 }
 
+static uint64_t
+blob_bytes(const struct json *config, const struct json *layers)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i <= layers->n; i++) {
+		const struct json *size = json_at(i < layers->n ? layers->v[i] : config, "/size");
+
+		n += size != NULL && size->type == JSON_INT && size->i > 0 ? (uint64_t)size->i : 0;
+	}
+	return n;
+}
+
 /* Config and layers, several at once; what they are is verified when they are copied into the store. */
 static int
 get_blobs(struct pull *p, const struct json *manifest, struct rt_err *e)
@@ -267,6 +281,7 @@ get_blobs(struct pull *p, const struct json *manifest, struct rt_err *e)
 	if (layers == NULL)
 		return -1;
 	gets = rt_alloc((layers->n + 1) * sizeof(*gets));
+	meter_total(blob_bytes(config, layers));
 	for (size_t i = 0; rc == 0 && i <= layers->n; i++) {
 		const char *digest = json_string_at(i < layers->n ? layers->v[i] : config, "/digest");
 		char *url, *file;
@@ -362,7 +377,7 @@ registry_pull(struct store *s, const char *ref, const char *platform, struct rt_
 	p.dir = rt_printf("%s/%s", s->path, tmp);
 	blobs = rt_printf("%s/blobs/sha256", tmp);
 	location = rt_printf("oci-layout://%s", p.dir);
-	dprintf(STDERR_FILENO, "pulling    %s\n", ref);
+	meter_begin(METER_PULL, ref, 0);
 	rc = rt_mkdir_p(s->fd, blobs, 0700, e);
 	if (rc == 0)
 		rc = fetch_all(&p, e);
@@ -370,6 +385,7 @@ registry_pull(struct store *s, const char *ref, const char *platform, struct rt_
 		rc = image_import(s, location, ref, e);
 	if (rc < 0)
 		rt_prefix(e, "pull %s", ref);
+	meter_end();
 	rt_remove_tree(s->fd, tmp, &(struct rt_err){ 0 });
 	end(&p);
 	return rc;

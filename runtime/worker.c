@@ -24,6 +24,7 @@ struct worker {
 	struct build *b;
 	struct stage_build *sb;
 	int ctl, out;
+	const struct meter *meter;
 	size_t step;            /* being worked on */
 	char *tmp, *tmp_path;   /* this unit's directory in the store */
 	int lock;
@@ -37,6 +38,10 @@ send_message(struct worker *w, enum message_kind kind, bool cached)
 {
 	struct message m = { .kind = kind, .stage = (uint32_t)w->sb->plan->index, .step = (uint32_t)w->step, .cached = cached };
 
+	if (kind == MSG_START)
+		meter_begin(METER_NOTHING, NULL, 0);
+	m.bytes = w->meter->done;
+	m.files = w->meter->files;
 	/* MSG_START and MSG_DONE carry no story: send the head alone */
 	return send(w->ctl, &m, offsetof(struct message, text), MSG_NOSIGNAL) < 0 ? -1 : 0;
 }
@@ -213,6 +218,7 @@ do_copy(struct worker *w, const struct plan_step *s, const char *root, struct rt
 
 	if (sub_directory(w, "scratch", &scratch, e) < 0)
 		return -1;
+	meter_begin(METER_COPY, NULL, 0);
 	copy_spec_of(s, &w->st, w->b->o, &spec, &files);
 	spec.tmp = scratch;
 	if (s->excludes.n > 0 && (spec.exclude = ignore_patterns(&s->excludes, e)) == NULL)
@@ -439,14 +445,19 @@ do_base(struct worker *w)
 }
 
 void
-worker_main(struct build *b, struct stage_build *sb, int ctl, int out)
+worker_main(struct build *b, struct stage_build *sb, const struct worker_io *io)
 {
-	struct worker w = { .b = b, .sb = sb, .ctl = ctl, .out = out, .lock = -1 };
+	struct worker w = { .b = b, .sb = sb, .ctl = io->ctl, .out = io->out, .meter = io->meter, .lock = -1 };
 	struct rt_err e = { .status = RT_IO };
 	size_t u = 0;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	umask(022);
+	meter_watch(NULL, NULL);
+	meter_use(io->meter);
+	rt_warn_watch(NULL, NULL);
+	if (io->notes >= 0)
+		dup2(io->notes, STDERR_FILENO);
 	if (ns_private(&e) < 0)
 		fail(&w, e.status, 0, e.text);
 	state_copy(&w.st, &sb->begin);

@@ -94,7 +94,8 @@ builds the image that $dockerfile describes, without a container engine
   -j, --jobs N              stages that may work at once
       --store DIR           default: \$DOCKCC_STORE, else under the XDG cache directory
       --no-cache            run every step
-      --progress MODE       auto, plain, raw, quiet or json
+      --progress MODE       auto, tty, plain, raw, quiet or rawjson
+      --timeline FILE       a chart of the build, SVG
       --iidfile FILE        --metadata-file FILE
   -n, --dry-run             the steps and which of them are cached; runs nothing
       --list                the steps
@@ -105,7 +106,7 @@ END
 # option NAME VALUE: what takes a value; says whether it is handed on as it is (0), was used up (1) or is unknown (2)
 option() {
   case $1 in
-    --tag | --output | --secret | --ssh | --label | --annotation | --jobs | --progress | --iidfile | --metadata-file)
+    --tag | --output | --secret | --ssh | --label | --annotation | --jobs | --progress | --timeline | --iidfile | --metadata-file)
       return 0 ;;
     --add-host) return 0 ;;
     --build-arg)

@@ -3,6 +3,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,8 +13,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "console.h"
 #include "output.h"
 #include "verbs.h"
+#include "verify.h"
 
 static int
 number(const char *s, unsigned *out, struct rt_err *e)
@@ -88,6 +91,16 @@ string_option(const struct string_option *table, size_t n, const char *word, str
 	return rt_fail_status(e, RT_USAGE, "build does not know %s", word);
 }
 
+/* A descriptor that the script has opened for a shell; programs of the host do not get it. */
+static int
+console_option(const char *s, int *out, struct rt_err *e)
+{
+	if (!isdigit((unsigned char)s[0]) || s[1] != '\0' || fcntl(s[0] - '0', F_SETFD, FD_CLOEXEC) < 0)
+		return rt_fail_status(e, RT_USAGE, "--console takes an open descriptor, not %s", s);
+	*out = s[0] - '0';
+	return 0;
+}
+
 int
 build_option(struct build_options *o, const char *word, struct rt_err *e)
 {
@@ -98,7 +111,9 @@ build_option(struct build_options *o, const char *word, struct rt_err *e)
 		{ "--metadata-file", &o->metadata_file, NULL }, { "--output", NULL, &o->outputs }, { "--tag", NULL, &o->tags },
 		{ "--build-context", NULL, &o->contexts }, { "--secret", NULL, &o->secrets }, { "--ssh", NULL, &o->ssh },
 		{ "--build-arg", NULL, &o->build_args }, { "--label", NULL, &o->labels }, { "--annotation", NULL, &o->annotations },
-		{ "--add-host", NULL, &o->add_hosts }, { "--timeline", &o->timeline, NULL }, { "--hide", NULL, &o->hidden },
+		{ "--add-host", NULL, &o->add_hosts }, { "--timeline", &o->timeline, NULL },
+		{ "--from-step", &o->from_step, NULL }, { "--until-step", &o->until_step, NULL }, { "--shell", &o->shell, NULL },
+		{ "--record", &o->record, NULL }, { "--verify", &o->verify, NULL }, { "--hide", NULL, &o->hidden },
 	};
 
 	if (strcmp(word, "--no-cache") == 0)
@@ -107,6 +122,14 @@ build_option(struct build_options *o, const char *word, struct rt_err *e)
 		o->dry_run = true;
 	else if (strcmp(word, "--list") == 0)
 		o->list = true;
+	else if (strcmp(word, "--shell-on-failure") == 0)
+		o->shell_on_failure = true;
+	else if (strcmp(word, "--keep-going") == 0)
+		o->keep_going = true;
+	else if (strcmp(word, "--trace") == 0)
+		o->trace = true;
+	else if (strncmp(word, "--console=", 10) == 0)
+		return console_option(word + 10, &o->console, e);
 	else if (strncmp(word, "--jobs=", 7) == 0)
 		return number(word + 7, &o->jobs, e);
 	else if (strncmp(word, "--progress=", 11) == 0)
@@ -121,7 +144,7 @@ build_options_begin(struct build_options *o)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
-	*o = (struct build_options){ .script = "build.sh", .dockerfile = "Dockerfile", .jobs = cpus > 0 ? (unsigned)cpus : 1 };
+	*o = (struct build_options){ .script = "build.sh", .dockerfile = "Dockerfile", .console = -1, .jobs = cpus > 0 ? (unsigned)cpus : 1 };
 	o->mode = getenv("DOCKCC_MODE");
 	build_contexts(o);
 }
@@ -136,7 +159,7 @@ settle_progress(struct build_options *o, struct rt_err *e)
 	if (o->progress == PROGRESS_AUTO && wish != NULL && *wish != '\0' && progress_kind(wish, &o->progress, e) < 0)
 		return rt_prefix(e, "$BUILDKIT_PROGRESS");
 	if (o->progress == PROGRESS_AUTO)
-		o->progress = terminal ? PROGRESS_TTY : PROGRESS_PLAIN;
+		o->progress = terminal && !o->trace ? PROGRESS_TTY : PROGRESS_PLAIN;
 	if (o->progress == PROGRESS_TTY && !isatty(STDERR_FILENO))
 		return rt_fail_status(e, RT_USAGE, "--progress=tty: standard error is not a terminal");
 	return 0;
@@ -218,6 +241,8 @@ list_step(const struct plan_step *s, const char *what)
 static const char *
 fate(const struct stage_build *sb, size_t step)
 {
+	if (step == 0 && sb->base_image)
+		return sb->base_missing ? "UNPACK" : "CACHED";
 	for (size_t u = 0; u < sb->nunits; u++)
 		if (step >= sb->units[u].first && step < sb->units[u].end)
 			return sb->units[u].cached ? "CACHED" : sb->needed ? "RUN" : "SKIP";
@@ -238,12 +263,15 @@ static int
 run_build(struct build *b, struct rt_err *e)
 {
 	const char *store = b->o->store;
+	struct timespec now;
 
 	if (b->o->list)
 		return list_steps(b);
 	if (store_open(&b->store, store, e) < 0 || ns_enter(b->o->mode, &b->mode, e) < 0)
 		return -1;
 	progress_open(b);
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	b->began = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 	if (build_keys(b, e) < 0)
 		return -1;
 	if (b->o->dry_run)
@@ -277,6 +305,17 @@ build_failed(struct build *b, struct rt_err *e)
 	e->text[0] = '\0';
 }
 
+/* What is done with a finished build besides writing its image. */
+static int
+after_build(struct build *b, struct rt_err *e)
+{
+	if (b->o->record != NULL && verify_record(b, b->o->record, e) < 0)
+		return -1;
+	if (b->o->verify != NULL && verify_compare(b, b->o->verify, e) < 0)
+		return -1;
+	return b->o->shell != NULL ? console_visit(b, b->target, e) : 0;
+}
+
 int
 cmd_build(char **argv, struct rt_err *e)
 {
@@ -288,7 +327,8 @@ cmd_build(char **argv, struct rt_err *e)
 	/* whoever kills the script means the build */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	rt_catch_signals();
-	rc = parse_options(&o, argv, e) < 0 || build_platform(&b, e) < 0 || plan_read(STDIN_FILENO, &b.plan, e) < 0 || run_build(&b, e) < 0 ? -1 : 0;
+	rc = parse_options(&o, argv, e) < 0 || build_platform(&b, e) < 0 || plan_read(STDIN_FILENO, &b.plan, e) < 0 ||
+	     goal_cut(&b, &o, e) < 0 || run_build(&b, e) < 0 ? -1 : 0;
 	if (rc < 0 && rt_stopped() != 0 && b.failed_step == NULL)
 		rt_fail_status(e, 128 + rt_stopped(), "interrupted");
 	if (progress_close(&b, rc < 0 ? e->status : 0, &last) < 0 && rc == 0) {
@@ -297,6 +337,8 @@ cmd_build(char **argv, struct rt_err *e)
 	} else if (last.text[0] != '\0') {
 		rt_warn("%s", last.text);
 	}
+	if (rc == 0 && b.target != NULL && !o.dry_run)
+		rc = after_build(&b, e);
 	if (rc < 0)
 		build_failed(&b, e);
 	return rc;

@@ -21,8 +21,11 @@ struct build_options {
 	struct list outputs, tags, contexts, secrets, ssh, build_args, labels, annotations, add_hosts;
 	struct list hidden;       /* paths that are not part of the build context: what a Makefile writes beside its Dockerfile */
 	const char *iidfile, *metadata_file, *timeline;
+	const char *record, *verify; /* files: what was built; what it has to be like */
+	const char *from_step, *until_step, *shell; /* step ids; a stage id */
+	int console;              /* what a shell reads, -1: the terminal */
 	unsigned jobs;
-	bool no_cache, dry_run, list, shell_on_failure;
+	bool no_cache, dry_run, list, shell_on_failure, keep_going, trace;
 	enum progress_kind progress;
 	int64_t epoch;            /* SOURCE_DATE_EPOCH in seconds, -1: none */
 };
@@ -32,6 +35,7 @@ struct unit {
 	size_t first, end;        /* steps [first, end) that make the layer; others between belong to nobody */
 	char key[65];             /* names the layer */
 	bool cached;
+	bool again;               /* has to run although its layer may be there */
 };
 
 struct stage_build {
@@ -49,6 +53,7 @@ struct stage_build {
 	bool base_missing;        /* a base layer is not in the store yet */
 	bool needed;              /* something below has to run, or its result is exported */
 	bool done;                /* all layers are in the store */
+	bool failed;              /* it will not be: a step failed, here or in what it needs */
 };
 
 struct build {
@@ -59,6 +64,7 @@ struct build {
 	struct stage_build *target;
 	int context_fd;           /* -1: there is none */
 	struct ignore *ignore;    /* of the context, NULL: nothing is left out */
+	int64_t began;            /* ns since the epoch */
 	const char *mode;         /* how commands are isolated */
 	const char *os, *arch, *variant;
 	struct progress *progress;
@@ -90,6 +96,10 @@ int build_keys(struct build *b, struct rt_err *e);
 /* The same in pieces, for one stage: what FROM gives; then the steps behind the first, with `begin`, `fs` and `layers` known. */
 int stage_base(struct build *b, struct stage_build *sb, struct rt_err *e);
 int stage_steps(struct build *b, struct stage_build *sb, struct rt_err *e);
+/* goal.c: --until-step takes the rest out of the plan and makes its stage the target; --from-step marks units. RT_USAGE when there
+   is no such step. */
+int goal_cut(struct build *b, struct build_options *o, struct rt_err *e);
+int goal_again(struct build *b, struct rt_err *e);
 /* Digest of what a step reads from (origin, from), hexadecimal. */
 int source_digest(struct build *b, enum origin origin, const char *from, const struct copy_spec *spec, char out[65],
                   struct rt_err *e);

@@ -274,6 +274,7 @@ progress_plan(struct build *b)
 		for (size_t u = 0; u < sb->nunits; u++)
 			p->total += sb->units[u].end - sb->units[u].first;
 	}
+	p->planned = true;
 	if (b->o->progress == PROGRESS_JSON)
 		event_begin(p);
 }
@@ -447,6 +448,8 @@ progress_fail(struct build *b, const struct plan_step *s, const struct message *
 		event_step(p, t, "failed", m);
 	else
 		report(p, t, m);
+	/* the rest is only being stopped */
+	p->live.on = p->live.on && b->o->keep_going && !b->o->shell_on_failure;
 }
 
 void
@@ -490,10 +493,10 @@ progress_close(struct build *b, int status, struct rt_err *e)
 	rt_warn_watch(NULL, NULL);
 	meter_watch(NULL, NULL);
 	meter_use(NULL);
-	if (status == 0 && !p->closed && (b->o->progress == PROGRESS_PLAIN || b->o->progress == PROGRESS_RAW || b->o->progress == PROGRESS_TTY))
+	if (status == 0 && p->planned && !p->closed && b->o->progress != PROGRESS_QUIET && b->o->progress != PROGRESS_JSON)
 		summary_write(p);
 	p->closed = true;
-	if (b->o->progress == PROGRESS_JSON)
+	if (b->o->progress == PROGRESS_JSON && (p->planned || status != 0))
 		event_end(p, status);
-	return b->o->timeline != NULL ? timeline_write(p, b->o->timeline, status, e) : 0;
+	return b->o->timeline != NULL && (p->planned || status != 0) ? timeline_write(p, b->o->timeline, status, e) : 0;
 }

@@ -48,6 +48,7 @@ struct progress {
 	struct meter own;         /* of this process: pulls before the steps, the export behind them */
 	char *pulling;            /* what it moves, NULL */
 	size_t total;             /* steps that will be told about; 0: not known yet */
+	bool planned;             /* it is known: something is built */
 	bool closed;              /* the summary is out */
 };
 

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "build.h"
+#include "console.h"
 
 enum wait_kind { WAIT_NOTHING, WAIT_TURN, WAIT_STAGE };
 
@@ -35,6 +37,7 @@ struct sched {
 	size_t njobs;
 	unsigned turns;           /* free ones */
 	bool failed;
+	bool stop;                /* nothing new begins */
 	int notes[2];             /* where workers write warnings, -1: to standard error */
 	struct str note;          /* a line of them, unfinished */
 	struct meter *meters;
@@ -129,13 +132,31 @@ go(struct job *j)
 	(void)!send(j->ctl, &m, offsetof(struct message, text), MSG_NOSIGNAL);
 }
 
+/* --keep-going: a stage that needs one that has failed cannot be made either. */
+static void
+give_up(struct sched *s, struct job *j)
+{
+	const struct stage_build *needed = &s->b->stages[j->wait_stage];
+	cleanup_free char *text = rt_printf("stage %s is not made: it needs %s", j->sb->plan->id, needed->plan->id);
+
+	j->sb->failed = true;
+	j->wait = WAIT_NOTHING;
+	progress_note(s->b, text);
+	kill(j->pid, SIGKILL);
+}
+
 /* Lets go on who can: all that waited for a finished stage, and as many as there are turns, the longest path first. */
 static void
 dispatch(struct sched *s)
 {
-	for (size_t i = 0; i < s->njobs; i++)
-		if (s->jobs[i].wait == WAIT_STAGE && s->b->stages[s->jobs[i].wait_stage].done)
-			go(&s->jobs[i]);
+	for (size_t i = 0; i < s->njobs; i++) {
+		struct job *j = &s->jobs[i];
+
+		if (j->wait == WAIT_STAGE && s->b->stages[j->wait_stage].failed)
+			give_up(s, j);
+		else if (j->wait == WAIT_STAGE && s->b->stages[j->wait_stage].done)
+			go(j);
+	}
 	while (s->turns > 0) {
 		struct job *best = NULL;
 
@@ -181,18 +202,41 @@ kill_all(struct sched *s)
 			kill(s->jobs[i].pid, SIGKILL);
 }
 
+/* Waits for the end of the one job that may go on: somebody sits in its shell. */
+static void
+await_shell(struct sched *s, struct job *j)
+{
+	struct message m;
+
+	dprintf(STDERR_FILENO, "%s: a shell where the step failed; leave it with exit\n", s->b->o->script);
+	console_save(s->b);
+	go(j);
+	while (recv(j->ctl, &m, sizeof(m), 0) > 0 || errno == EINTR)
+		errno = 0;
+	console_restore(s->b);
+}
+
 static void
 take_failure(struct sched *s, struct job *j, const struct message *m)
 {
 	const struct plan_step *step = &j->sb->plan->steps[m->step];
+	bool shell = s->b->o->shell_on_failure;
 
-	if (s->failed)
+	if (s->stop)
 		return;
+	if (!s->failed) {
+		s->e->status = m->status; /* the story is told */
+		s->e->text[0] = '\0';
+	}
 	s->failed = true;
+	j->sb->failed = true;
+	s->stop = !s->b->o->keep_going || shell;
 	progress_fail(s->b, step, m);
-	s->e->status = m->status; /* the story is told */
-	s->e->text[0] = '\0';
-	kill_all(s);
+	for (size_t i = 0; s->stop && i < s->njobs; i++)
+		if (s->jobs[i].pid > 0 && (!shell || &s->jobs[i] != j))
+			kill(s->jobs[i].pid, SIGKILL);
+	if (shell)
+		await_shell(s, j);
 }
 
 static void
@@ -248,8 +292,8 @@ take_exit(struct sched *s, struct job *j)
 	give_back(s, j);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
 		j->sb->done = true;
-	} else if (!s->failed) {
-		s->failed = true;
+	} else if (!s->stop && !j->sb->failed) {
+		s->failed = s->stop = true;
 		rt_fail(s->e, 0, "the worker of stage %s ended by signal %d", j->sb->plan->id, WIFSIGNALED(status) ? WTERMSIG(status) : 0);
 		kill_all(s);
 	}
@@ -362,9 +406,11 @@ sched_run(struct build *b, struct rt_err *e)
 	for (size_t i = 0; rc == 0 && i < s.njobs; i++)
 		rc = start_job(&s, &s.jobs[i]);
 	while (rc == 0 && wait_once(&s))
-		if (!s.failed)
+		if (!s.stop)
 			dispatch(&s);
 	reap_all(&s);
+	if (s.failed || rt_stopped() != 0) /* what the killed have left */
+		store_clean(&b->store, &(struct rt_err){ 0 });
 	take_notes(&s);
 	rt_close_fd(&s.notes[0]);
 	rt_close_fd(&s.notes[1]);

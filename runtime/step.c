@@ -301,6 +301,7 @@ run_steps(struct part *c, struct stage_build *sb, struct rt_err *e)
 	sb->needed = true;
 	sb->done = !missing;
 	progress_open(&c->b);
+	c->b.began = INT64_MAX; /* whoever else makes the layer does it for another reason */
 	return sched_run(&c->b, e);
 }
 

@@ -121,20 +121,21 @@ screen 100 30 @400:60 @700:90 -- -j2 -o "oci:$work/oci" -t app:1
 is 'a terminal that changes its width' 0 "$status"
 is 'keeps every finished step' 9 "$(tr -d '\n' <"$work/out" | grep -o '[a-z0-9-]*\.[0-9]  *\(from\|run\|copy\)  *[0-9] ' | wc -l)"
 is 'and nothing of the bar' 0 "$(grep -c '^\[[0-9]*/' "$work/out")"
-rm -rf "$store"
 # what is on the screen in the middle: the run is ended by a signal that leaves it as it is
-screen 80 24 @700:KILL -- -j2 -o "oci:$work/oci" -t app:1
+sed 's/sleep 0.9/sleep 30/; s/sleep 0.1; done/sleep 0.01; done; sleep 30/' "$work/Dockerfile" >"$work/Dockerfile.long"
+compile <"$work/Dockerfile.long"
+screen 80 24 @2500:KILL -- -j2 -o "oci:$work/oci" -t app:1
 has 'the running step with its timer' '^one.1      run         2  for i in 1 2 3.* [0-9.]*s$'
-has 'and its last lines below it' '^  | line [2-9]$'
+has 'and its last lines below it' '^  | line [4-9]$'
 has 'the counts' '^\[[0-9]*/9\] [0-9]*s  2 running$'
 has 'no control sequence of the output' '^  | 100%$'
-rm -rf "$store"
-screen 80 24 @500:INT -- -j2 -o "oci:$work/oci" -t app:1
+screen 80 24 @1500:INT -- -j2 -o "oci:$work/oci" -t app:1
 is 'Ctrl-C: the status' 130 "$status"
 is 'the last line says so' 'build.sh: failed step=- line=- status=130 kind=interrupted' "$(tail -n 1 "$work/out")"
 is 'the block is gone' 0 "$(grep -c '^\[[0-9]*/\|^  |' "$work/out")"
 is 'nothing runs or is mounted any more' '' "$(grep "$store" /proc/mounts; pgrep -f "store=$store")"
-rm -rf "$store"
+sed 's/sleep 30/sleep 0.2/' "$work/Dockerfile.long" >"$work/Dockerfile.short"
+compile <"$work/Dockerfile.short"
 NO_COLOR=1 script -qec "stty cols 80; sh '$work/build.sh' --store '$store' --context '$work' $contexts" "$work/typescript" >/dev/null </dev/null
 is 'NO_COLOR: nothing is coloured' 0 "$(grep -c "$(printf '\033\[[0-9;]*m')" "$work/typescript")"
 rm -rf "$store"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Working with a script: parts of a build, shells in it, going on after failures and kills, comparing two builds.
 # what lib.sh sets: here, source, dockcc, work
-# shellcheck disable=SC1091,SC2154,SC2086
+# shellcheck disable=SC1091,SC2154,SC2086,SC2016
 . "$(dirname "$0")/lib.sh"
 base busybox
 store=$work/store terminal=${TERMINAL:-$source/build/terminal}
@@ -108,7 +108,7 @@ timeout 20 sh -s -- --store "$store" --context "$work" $contexts --shell two <"$
 is 'a script that is piped in is not what the shell reads' 64 $?
 has 'and the reason' 'a shell needs a terminal or something on standard input'
 clean 'nothing is left of shells'
-timeout 60 "$terminal" 80 24 '@1000=tty; stty size\r' @1500:60 '@1800=stty size; sleep 9\r' '@2200=\x03' '@2500=echo st=$?; exit 6\r' -- \
+timeout 60 "$terminal" 80 24 '@2000=tty; stty size\r' @3000:60 '@3500=stty size; sleep 30\r' '@4500=\x03' '@5000=echo st=$?; exit 6\r' -- \
 	sh "$work/build.sh" --store "$store" --context "$work" $contexts --shell two >"$work/log" 2>"$work/err"
 is 'on a terminal: its status' 6 $?
 has 'a terminal of its own, of the same size' '^24 80$'
@@ -146,7 +146,7 @@ is 'a shell on failure: the status is that of the step' 7 "$status"
 has 'it is where the step failed, with its mounts' '^bar /w half kept hush$'
 is 'the last line is what it always is' 'build.sh: failed step=one.3 line=4 status=7 kind=run' "$(last)"
 clean 'nothing is left'
-timeout 60 "$terminal" 80 24 '@1500=cat half\r' '@2000=exit\r' -- \
+timeout 60 "$terminal" 80 24 '@2500=cat half\r' '@3500=exit\r' -- \
 	sh "$work/build.sh" --store "$store" --context "$work" $contexts --secret "id=s,src=$work/secret" --shell-on-failure >"$work/log" 2>"$work/err"
 is 'the same on a terminal' 7 $?
 has 'typed into' '^half$'
@@ -270,15 +270,16 @@ for whom in all script helper; do
 		esac
 		wait "$pid" 2>/dev/null
 	done
-	for try in 1 2 3 4 5 6 7 8 9 10; do
-		pgrep -f "store=$store" >/dev/null || break
+	left=20
+	while [ "$left" -gt 0 ] && pgrep -f "store=$store" >/dev/null; do
 		sleep 0.1
+		left=$((left - 1))
 	done
 	is "$whom killed: no process is left" '' "$(pgrep -af "store=$store")"
 	is "$whom killed: nothing is mounted" '' "$(grep "$store" /proc/mounts)"
 	run -o "oci:$work/k" -t app:1 </dev/null
 	is "$whom killed: the next run makes the same image" "$want" "$(last | sed 's/ -> .*//')"
 	clean "$whom killed: and clears what was left"
-	is "$whom killed: beside the output too" k "$(cd "$work" && ls -A | grep '^\.*k\($\|[^i]\)')"
+	is "$whom killed: beside the output too" k "$(cd "$work" && find . -maxdepth 1 \( -name k -o -name 'k.*' -o -name '.k*' \) | sed 's|./||')"
 done
 finish

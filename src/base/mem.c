@@ -39,8 +39,11 @@ mem_zero(const void *ctx, size_t size, size_t n, const char *name)
 void *
 mem_pool(const void *ctx, size_t size, size_t room, const char *name)
 {
-	enum { HUGE_PAGE = 2 << 20 };
-	char *p = must(_talloc_pooled_object(ctx, size, name, 1, room));
+	enum { HUGE_PAGE = 2 << 20, MOST = 128 << 20 }; /* talloc gives 256 MiB at once and no more */
+	char *p;
+
+	room = room < MOST ? room : MOST;
+	p = must(_talloc_pooled_object(ctx, size, name, 1, room));
 
 	if (room > 2 * HUGE_PAGE) /* else most of the time for a big file goes into page faults */
 		madvise((void *)(((uintptr_t)p + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1)), room - HUGE_PAGE, MADV_HUGEPAGE);

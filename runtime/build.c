@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "output.h"
+#include "registry.h"
 #include "verbs.h"
 
 static int
@@ -76,6 +77,8 @@ one_option(struct build_options *o, const struct string_option *table, size_t n,
 
 	if (strcmp(word, "--no-cache") == 0)
 		o->no_cache = true;
+	else if (net_option(word))
+		return 0;
 	else if (strcmp(word, "--dry-run") == 0)
 		o->dry_run = true;
 	else if (strcmp(word, "--list") == 0)

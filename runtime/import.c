@@ -9,6 +9,7 @@
 
 #include "oci.h"
 #include "ref.h"
+#include "registry.h"
 #include "stream.h"
 
 enum { MAX_INDEX_DEPTH = 4 };
@@ -195,6 +196,22 @@ update_index(int images, struct json *entry, const char *name, struct rt_err *e)
 	return rc;
 }
 
+int
+images_name(struct store *s, struct json *entry, const char *name, struct rt_err *e)
+{
+	cleanup_fd int images = openat(s->fd, "images", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct json *annotations;
+
+	if (images < 0 || flock(images, LOCK_EX) < 0) {
+		json_free(entry);
+		return rt_fail(e, errno, "lock %s/images", s->path);
+	}
+	annotations = json_set(entry, "annotations", json_new(JSON_OBJECT));
+	json_set_string(annotations, OCI_REF_NAME, name);
+	json_set_string(annotations, OCI_CONTAINERD_NAME, name);
+	return update_index(images, entry, name, e);
+}
+
 static int
 import_place(struct store *s, struct place *p, const char *name, struct rt_err *e)
 {
@@ -226,6 +243,7 @@ int
 image_import(struct store *s, const char *location, const char *ref, struct rt_err *e)
 {
 	cleanup_free char *name = NULL;
+	char digest[72];
 	struct place p;
 	struct ref r;
 	int rc;
@@ -234,6 +252,8 @@ image_import(struct store *s, const char *location, const char *ref, struct rt_e
 		return -1;
 	name = ref_full(&r);
 	ref_free(&r);
+	if (strncmp(location, "docker-image://", 15) == 0 && pull_all(s, location + 15, NULL, digest, e) < 0)
+		return -1;
 	rc = place_open(s, &p, NULL, location, e);
 	if (rc == 0) {
 		rc = import_place(s, &p, name, e);

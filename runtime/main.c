@@ -7,6 +7,7 @@
 
 #include "build.h"
 #include "pattern.h"
+#include "registry.h"
 #include "verbs.h"
 
 #ifndef DOCKCC_VERSION
@@ -43,7 +44,7 @@ common_options(char **argv, struct build_options *o, struct rt_err *e)
 			o->platform = *argv + 11;
 		else if (strncmp(*argv, "--build-context=", 16) == 0)
 			list_add(&o->contexts, *argv + 16);
-		else {
+		else if (!net_option(*argv)) {
 			rt_fail_status(e, RT_USAGE, "unknown option %s", *argv);
 			return NULL;
 		}
@@ -102,6 +103,31 @@ cmd_import(char **argv, struct rt_err *e)
 	if (store_open(&s, o.store, e) < 0)
 		return -1;
 	rc = image_import(&s, argv[0], argv[1] != NULL ? argv[1] : argv[0], e);
+	store_close(&s);
+	return rc;
+}
+
+int
+cmd_pull(char **argv, struct rt_err *e)
+{
+	struct build_options o = { 0 };
+	struct store s;
+	char digest[72];
+	int rc = 0;
+
+	if ((argv = common_options(argv, &o, e)) == NULL)
+		return -1;
+	if (argv[0] == NULL)
+		return rt_fail_status(e, RT_USAGE, "pull takes image references");
+	if (getenv("DOCKCC_OFFLINE") == NULL)
+		net_option("--pull");
+	if (store_open(&s, o.store, e) < 0)
+		return -1;
+	for (; rc == 0 && *argv != NULL; argv++) {
+		rc = pull_all(&s, *argv, o.platform, digest, e);
+		if (rc == 0)
+			rc = printf("%s\n", digest) < 0 || fflush(stdout) != 0 ? rt_fail(e, errno, "standard output") : 0;
+	}
 	store_close(&s);
 	return rc;
 }

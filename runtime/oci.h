@@ -80,6 +80,8 @@ int oci_find(struct layout *l, const char *tag, const char *digest, const struct
 /* The same at the top level only: what the name stands for, perhaps an index. */
 int oci_top(struct layout *l, const char *tag, const char *digest, const struct platform *p, struct descriptor *d,
             struct rt_err *e);
+/* The entry of an index that suits a platform best. */
+int oci_choose(struct layout *l, const struct json *index, const struct platform *p, struct descriptor *d, struct rt_err *e);
 bool oci_is_index(const struct descriptor *d, const struct json *document);
 /* Whether an index entry carries the name. */
 bool oci_entry_named(const struct json *entry, const char *tag);
@@ -99,6 +101,9 @@ int blob_put(int dirfd, const struct blob *b, const char *digest, uint64_t size,
 
 /* The same for an image or index and all it names. */
 int oci_copy(struct layout *l, int to, const struct json *entry, struct rt_err *e);
+
+/* `entry` (consumed) becomes what the store's images/ has under `name`. */
+int images_name(struct store *s, struct json *entry, const char *name, struct rt_err *e);
 
 /* A blob as a reader that says RT_DIGEST when the file is shorter than `size`. */
 struct reader *blob_reader_open(const struct blob *b, const char *what);

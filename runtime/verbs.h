@@ -13,6 +13,8 @@
 	X("import", cmd_import, "[--store=DIR] LOCATION [REF]", "copy an image into the store") \
 	X("match", cmd_match, "prefix|prefix-long|suffix|suffix-long|replace|replace-all VALUE PATTERN [TEXT]", \
 	  "what ${v#p} and its relatives leave of a value") \
+	X("pull", cmd_pull, "[--store=DIR] [--platform=P] [--offline] [--tls-ca=FILE] REF...", \
+	  "get images from their registries into the store") \
 	X("version", cmd_version, "", "print the version")
 
 #define X(name, function, usage, help) int function(char **argv, struct rt_err *e);

@@ -79,6 +79,8 @@ one_option(struct build_options *o, const struct string_option *table, size_t n,
 		o->no_cache = true;
 	else if (net_option(word))
 		return 0;
+	else if (strcmp(word, "--push") == 0)
+		list_add(&o->outputs, "type=registry");
 	else if (strcmp(word, "--dry-run") == 0)
 		o->dry_run = true;
 	else if (strcmp(word, "--list") == 0)

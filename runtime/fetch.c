@@ -1,6 +1,7 @@
 /* ADD of a URL (spec execution.md 1.5): the host's curl, or wget, into a file nobody sees until its checksum is
    known to be right. */
 #include "copy_int.h"
+#include "http.h"
 #include "sha256.h"
 
 #include <errno.h>
@@ -185,7 +186,7 @@ fetch_url(const char *url, const char *tmp, const char *checksum, int64_t *mtime
 	struct str said = { 0 };
 	int r, kept;
 
-	if (fd < 0)
+	if (fd < 0 || net_allowed(url, e) < 0)
 		return -1;
 	if (checksum != NULL && (strncmp(checksum, "sha256:", 7) != 0 || strlen(checksum) != 71))
 		return rt_fail(e, 0, "--checksum=%s is not of the form sha256:HEX", checksum);

@@ -49,6 +49,11 @@ char *http_shown(const char *url);
 void http_escape(struct str *out, const char *s);
 bool http_good(const struct http *h);
 
+/* registry.c. Whether the network is forbidden (--offline, $DOCKCC_OFFLINE); then -1 with `e` naming what was wanted. */
+int net_allowed(const char *what, struct rt_err *e);
+/* --offline, --pull and --tls-ca=FILE of every verb: true when `word` was one. */
+bool net_option(const char *word);
+
 /* transport.c: runs the program; status, head and body filled as they come in by http_feed_*. */
 int transport_run(struct http *h, struct rt_err *e);
 /* http.c: a piece of the body, the header being known. */

@@ -133,6 +133,31 @@ cmd_pull(char **argv, struct rt_err *e)
 }
 
 int
+cmd_push(char **argv, struct rt_err *e)
+{
+	struct build_options o = { 0 };
+	struct list to = { 0 };
+	struct store s;
+	char digest[72];
+	int rc;
+
+	if ((argv = common_options(argv, &o, e)) == NULL)
+		return -1;
+	if (argv[0] == NULL)
+		return rt_fail_status(e, RT_USAGE, "push takes an image reference");
+	for (char **a = argv[1] != NULL ? argv + 1 : argv; *a != NULL; a++)
+		list_add(&to, *a);
+	if (store_open(&s, o.store, e) < 0)
+		return -1;
+	rc = push_stored(&s, argv[0], o.platform, &to, digest, e);
+	if (rc == 0)
+		rc = printf("%s\n", digest) < 0 || fflush(stdout) != 0 ? rt_fail(e, errno, "standard output") : 0;
+	store_close(&s);
+	list_free(&to);
+	return rc;
+}
+
+int
 cmd_match(char **argv, struct rt_err *e)
 {
 	static const char *const names[] = { "prefix", "prefix-long", "suffix", "suffix-long", "replace", "replace-all" };

@@ -48,11 +48,6 @@ char *base64_encode(const char *s, size_t n);
 /* NULL when it is none. */
 char *base64_decode(const char *s);
 
-/* Whether the network is forbidden (--offline, $DOCKCC_OFFLINE); then -1 with `e` naming what was wanted. */
-int net_allowed(const char *what, struct rt_err *e);
-/* --offline, --pull and --tls-ca=FILE of every verb: true when `word` was one. */
-bool net_option(const char *word);
-
 /* pull.c: gets index, manifest and config into images/ when they are not there, or the user wants to look again
    ($DOCKCC_PULL).  0 also when there was nothing to do. */
 int pull_image(struct store *s, const char *ref, const char *platform, struct rt_err *e);
@@ -64,5 +59,7 @@ int pull_all(struct store *s, const char *ref, const char *platform, char digest
 
 /* push.c: an image or index of a layout to every reference, blobs first. */
 int push_image(struct store *s, struct layout *l, const struct descriptor *top, const struct list *refs, struct rt_err *e);
+/* What the store has under `ref`. */
+int push_stored(struct store *s, const char *ref, const char *platform, const struct list *to, char digest[72], struct rt_err *e);
 
 #endif

@@ -416,9 +416,9 @@ run_wget(struct http *h, const char *const argv[], const char *wgetrc, struct rt
 static int
 run_busybox(struct http *h, struct rt_err *e)
 {
-	const char *argv[16] = { "wget", "-S", "-T", "60", "-O", "-" };
+	const char *argv[16] = { "wget", "-S", "-O", "-" }; /* -T is not in every build of it */
 	cleanup_free char *range = rt_printf("Range: bytes=%llu-", (unsigned long long)h->from);
-	size_t n = 6;
+	size_t n = 4;
 
 	if (h->authorization != NULL)
 		return rt_fail_status(e, RT_NOMODE, "busybox's wget takes credentials only where everybody can read them: install curl");
@@ -428,7 +428,7 @@ run_busybox(struct http *h, struct rt_err *e)
 		return rt_fail_status(e, RT_NOMODE, "busybox's wget cannot upload: install curl");
 	if (strcmp(h->method, "HEAD") == 0)
 		argv[n++] = "--spider";
-	for (size_t i = 0; i < h->headers.n && n < 11; i++) {
+	for (size_t i = 0; i < h->headers.n && n < 9; i++) {
 		argv[n++] = "--header";
 		argv[n++] = h->headers.v[i];
 	}
@@ -436,7 +436,6 @@ run_busybox(struct http *h, struct rt_err *e)
 		argv[n++] = "--header";
 		argv[n++] = range;
 	}
-	argv[n++] = "--";
 	argv[n++] = h->url;
 	return run_wget(h, argv, NULL, e);
 }

@@ -15,6 +15,8 @@
 	  "what ${v#p} and its relatives leave of a value") \
 	X("pull", cmd_pull, "[--store=DIR] [--platform=P] [--offline] [--tls-ca=FILE] REF...", \
 	  "get images from their registries into the store") \
+	X("push", cmd_push, "[--store=DIR] [--platform=P] [--tls-ca=FILE] REF [TO...]", \
+	  "put an image of the store into registries, under its own or other names") \
 	X("version", cmd_version, "", "print the version")
 
 #define X(name, function, usage, help) int function(char **argv, struct rt_err *e);

@@ -386,14 +386,17 @@ bearer(struct registry *r, const char *challenge, const struct credentials *c, s
 int
 registry_authorize(struct registry *r, const struct http *answer, struct rt_err *e)
 {
-	cleanup_free char *token = challenge_of(answer, "Bearer"), *plain = challenge_of(answer, "Basic");
+	cleanup_free char *token = challenge_of(answer, "Bearer"), *plain = challenge_of(answer, "Basic"),
+	                  *any = http_header(answer, "WWW-Authenticate", 0);
 	struct credentials c;
 	int rc = credentials_find(r->host, &c, e);
 
 	forget(&r->authorization);
 	if (rc < 0)
 		return -1;
-	if (token != NULL)
+	if (any == NULL)
+		rc = rt_fail_status(e, RT_NOMODE, "%s: the registry wants a login, and how, busybox's wget does not tell: install curl", r->name);
+	else if (token != NULL)
 		rc = bearer(r, token, &c, e);
 	else if (plain == NULL)
 		rc = rt_fail(e, 0, "%s: the registry wants an authentication that is neither Basic nor Bearer", r->name);

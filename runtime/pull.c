@@ -27,7 +27,8 @@ struct download {
 	int fd;
 	uint64_t got, size;
 	struct sha256 sum;
-	bool begun; /* this answer's first piece has been looked at */
+	bool restarted; /* the registry had less than an earlier try left */
+	bool begun;     /* this answer's first piece has been looked at */
 	const char *what;
 };
 
@@ -107,8 +108,13 @@ download_once(struct registry *r, struct download *d, const char *digest, unsign
 	d->h = &h;
 	d->begun = false;
 	rc = registry_ask(r, &h, false, e);
-	if (rc == 0 && h.status == 416)
+	if (rc == 0 && h.status == 416 && d->restarted)
+		rc = rt_fail_status(e, RT_DIGEST, "%s is truncated: %llu of %llu bytes", d->what, (unsigned long long)d->got,
+		                    (unsigned long long)d->size);
+	else if (rc == 0 && h.status == 416) {
+		d->restarted = true;
 		rc = restart(d, e) < 0 ? -1 : 1;
+	}
 	else if (rc == 0 && !http_good(&h))
 		rc = registry_refused(r, &h, d->what, e) < 0 && (h.status == 429 || h.status >= 500) ? 1 : -1;
 	else if (rc == 0 && d->got < d->size)
@@ -116,7 +122,7 @@ download_once(struct registry *r, struct download *d, const char *digest, unsign
 		                    (unsigned long long)d->size) < 0 ? 1 : 0;
 	else if (rc < 0 && (h.temporary || (h.status == 0 && n == 0 && d->begun)))
 		rc = 1;
-	if (rc == 1 && n + 1 < TRIES)
+	if (rc == 1 && d->got <= h.from && n + 1 < TRIES)
 		registry_pause(&h, n + 1);
 	http_free(&h);
 	return rc;
@@ -221,9 +227,11 @@ pull_blob(struct store *s, const char *name, const struct descriptor *d, struct 
 				*e = now;
 			break;
 		}
+		if (r->mirror && r->dead)
+			continue;
 		rc = download(r, &load, d->digest, e);
 		if (rc < 0 && r->mirror)
-			rt_warn("the mirror %s: %s", r->base, e->text);
+			rt_warn("a mirror of %s: %s", r->name, e->text);
 	}
 	if (rc < 0 && load.got == 0)
 		unlinkat(s->fd, part, 0);
@@ -577,9 +585,11 @@ pull_wanted(struct store *s, const struct ref *ref, const struct platform *p, co
 				*e = now;
 			return -1;
 		}
+		if (r->mirror && r->dead)
+			continue;
 		rc = pull_from(s, r, ref, p, digest, e);
 		if (rc < 0 && r->mirror)
-			rt_warn("the mirror %s: %s", r->base, e->text);
+			rt_warn("a mirror of %s: %s", r->name, e->text);
 	}
 	return rc;
 }

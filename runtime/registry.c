@@ -293,6 +293,7 @@ registry_ask(struct registry *r, struct http *h, bool patient, struct rt_err *e)
 		int rc = ask_once(r, h, e);
 		bool again = rc < 0 ? h->temporary : h->status == 429 || h->status == 408 || h->status >= 500;
 
+		r->dead = rc < 0 && again && patient && n == TRIES;
 		if (!again || !patient || n == TRIES)
 			return rc;
 		registry_pause(h, n);

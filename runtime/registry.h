@@ -16,6 +16,7 @@ struct registry {
 	char *scope;         /* what a token is asked for, "repository:library/debian:pull" */
 	char *authorization; /* value of the header, NULL: none yet */
 	bool mirror, known;  /* known: scheme settled */
+	bool dead;           /* nobody answered there, several times */
 };
 
 /* The repository `name` (with registry) for "pull" or "pull,push": `nth` place to try, mirrors first; the same object each time

@@ -231,22 +231,18 @@ curl_temporary(int status)
 	return false;
 }
 
-/* curl's last words without "curl: (N) ". */
+/* What curl says, without "curl: (N) ": one line, which advice may follow. */
 static int
 curl_failed(const struct runner *r, int status, struct rt_err *e)
 {
 	struct str said = { 0 };
-	const char *text;
+	const char *text, *end;
 
 	read_said(r, &said);
-	while (said.len > 0 && strchr("\r\n ", said.s[said.len - 1]) != NULL)
-		said.s[--said.len] = '\0';
-	text = strrchr(said.s, '\n');
-	text = text == NULL ? said.s : text + 1;
-	if (strncmp(text, "curl: (", 7) == 0 && strchr(text, ')') != NULL)
-		text = strchr(text, ')') + 2;
-	if (*text != '\0')
-		rt_fail(e, 0, "%.300s", text);
+	text = strstr(said.s, "curl: (");
+	end = text != NULL ? strchr(text, ')') : NULL;
+	if (end != NULL && end[1] == ' ')
+		rt_fail(e, 0, "%.*s", (int)strcspn(end + 2, "\r\n"), end + 2);
 	else
 		rt_fail(e, 0, "curl ended with status %d", status);
 	str_free(&said);
@@ -416,8 +412,8 @@ run_wget(struct http *h, const char *const argv[], const char *wgetrc, struct rt
 static int
 run_busybox(struct http *h, struct rt_err *e)
 {
-	const char *argv[16] = { "wget", "-S", "-O", "-" }; /* -T is not in every build of it */
-	cleanup_free char *range = rt_printf("Range: bytes=%llu-", (unsigned long long)h->from);
+	/* -T is not in every build of it; a 206 it does not like, so that `from` is not asked for */
+	const char *argv[16] = { "wget", "-S", "-O", "-" };
 	size_t n = 4;
 
 	if (h->authorization != NULL)
@@ -431,10 +427,6 @@ run_busybox(struct http *h, struct rt_err *e)
 	for (size_t i = 0; i < h->headers.n && n < 9; i++) {
 		argv[n++] = "--header";
 		argv[n++] = h->headers.v[i];
-	}
-	if (h->from > 0) {
-		argv[n++] = "--header";
-		argv[n++] = range;
 	}
 	argv[n++] = h->url;
 	return run_wget(h, argv, NULL, e);

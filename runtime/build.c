@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cache.h"
 #include "output.h"
 #include "registry.h"
 #include "verbs.h"
@@ -114,7 +115,7 @@ parse_options(struct build_options *o, char **argv, struct rt_err *e)
 		{ "--metadata-file", &o->metadata_file, NULL }, { "--output", NULL, &o->outputs }, { "--tag", NULL, &o->tags },
 		{ "--build-context", NULL, &o->contexts }, { "--secret", NULL, &o->secrets }, { "--ssh", NULL, &o->ssh },
 		{ "--build-arg", NULL, &o->build_args }, { "--label", NULL, &o->labels }, { "--annotation", NULL, &o->annotations },
-		{ "--add-host", NULL, &o->add_hosts },
+		{ "--add-host", NULL, &o->add_hosts }, { "--cache-from", NULL, &o->cache_from }, { "--cache-to", NULL, &o->cache_to },
 	};
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
@@ -128,7 +129,7 @@ parse_options(struct build_options *o, char **argv, struct rt_err *e)
 		o->store = NULL;
 	if (o->context != NULL && *o->context == '\0')
 		o->context = NULL;
-	return source_date(o, e) < 0 || output_check(o, e) < 0 ? -1 : 0;
+	return source_date(o, e) < 0 || output_check(o, e) < 0 || cache_check(o, e) < 0 ? -1 : 0;
 }
 
 /* The platform as GOOS/GOARCH names it, from the option or the machine. */
@@ -205,7 +206,7 @@ run_build(struct build *b, struct rt_err *e)
 
 	if (store_open(&b->store, store, e) < 0 || ns_enter(b->o->mode, &b->mode, e) < 0)
 		return -1;
-	if (build_keys(b, e) < 0)
+	if (build_keys(b, e) < 0 || cache_import(b, e) < 0)
 		return -1;
 	if (b->o->dry_run || b->o->list) {
 		list_steps(b);
@@ -217,7 +218,7 @@ run_build(struct build *b, struct rt_err *e)
 		progress_cached(b);
 	else if (sched_run(b, e) < 0)
 		return -1;
-	return output_write(b, e);
+	return output_write(b, e) < 0 ? -1 : cache_export(b, e);
 }
 
 int

@@ -16,7 +16,7 @@ struct build_options {
 	const char *ignore_file;  /* NULL: <dockerfile>.dockerignore, else .dockerignore of the context */
 	const char *target;       /* stage id; NULL: the last */
 	const char *store, *mode, *platform;
-	struct list outputs, tags, contexts, secrets, ssh, build_args, labels, annotations, add_hosts;
+	struct list outputs, tags, contexts, secrets, ssh, build_args, labels, annotations, add_hosts, cache_from, cache_to;
 	const char *iidfile, *metadata_file, *from_step;
 	unsigned jobs;
 	bool no_cache, dry_run, list;
@@ -72,6 +72,8 @@ bool build_directory(const char *location, const char **path);
 
 /* keys.c: keys, layers, states and what is cached, without running anything. */
 int build_keys(struct build *b, struct rt_err *e);
+/* What the target needs, from what is cached now. */
+void build_need(struct build *b);
 /* Unpacks the base if that is still to do and puts the names of its layers in the store into sb->layers: what an image
    calls a layer and what the store calls it may differ. */
 int stage_settle(struct build *b, struct stage_build *sb, struct rt_err *e);

@@ -222,9 +222,9 @@ keep_blob(struct store *s, const struct blob *b, const char *digest, struct rt_e
 
 /* The blob through sum, decompression and sum again into `dirfd`; both ends are read out, so that bytes behind the tar
    count as well. */
-static int
-unpack_blob(const struct blob *b, const struct descriptor *d, const char *diffid, int dirfd, struct list *implied,
-            uint64_t *size, const char *what, struct rt_err *e)
+int
+layer_unpack(const struct blob *b, const struct descriptor *d, const char *diffid, int dirfd, struct list *implied,
+             uint64_t *size, const char *what, struct rt_err *e)
 {
 	struct tar_options o = { .mode = TAR_LAYER, .opaque_user = ns_overlay_user(), .chown_uid = -1, .chown_gid = -1,
 	                         .what = what, .implied = implied };
@@ -299,7 +299,7 @@ unpack_layer(struct store *s, struct place *p, const struct descriptor *d, const
 		diff = rt_printf("%s/diff", tmp);
 		if (mkdirat(s->fd, diff, 0755) < 0 || (dirfd = openat(s->fd, diff, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
 			rt_fail(e, errno, "make %s", diff);
-		else if (unpack_blob(&b, d, diffid, dirfd, &implied, &size, what, e) == 0 &&
+		else if (layer_unpack(&b, d, diffid, dirfd, &implied, &size, what, e) == 0 &&
 		         (p->store || keep_blob(s, &b, d->digest, e) == 0) &&
 		         describe_layer(s, tmp, d, diffid, size, &implied, e) == 0)
 			rc = store_publish_layer(s, tmp, diffid + 7, e);

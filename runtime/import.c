@@ -74,12 +74,17 @@ copy_one(struct layout *l, int images, const struct json *j, struct rt_err *e)
 {
 	cleanup_free char *name = NULL, *what = NULL;
 	struct descriptor d;
+	struct stat st;
 	struct blob b;
 	int rc;
 
 	if (descriptor_parse(j, l->what, &d, e) < 0)
 		return -1;
 	name = blob_name(d.digest);
+	if (!layout_has(l, name) && fstatat(images, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && (uint64_t)st.st_size == d.size) {
+		descriptor_free(&d); /* what the destination has need not be here */
+		return 0;
+	}
 	what = rt_printf("%s: %s", l->what, d.digest);
 	rc = layout_blob(l, name, &b, e);
 	if (rc == 0) {
@@ -157,8 +162,8 @@ oci_copy(struct layout *l, int to, const struct json *entry, struct rt_err *e)
 }
 
 /* The index of images/ with `entry` in place of what had its name. */
-static int
-update_index(int images, struct json *entry, const char *name, struct rt_err *e)
+int
+images_put(int images, struct json *entry, const char *name, struct rt_err *e)
 {
 	struct str text = { 0 };
 	struct json *index = NULL, *list, *old;
@@ -209,7 +214,7 @@ images_name(struct store *s, struct json *entry, const char *name, struct rt_err
 	annotations = json_set(entry, "annotations", json_new(JSON_OBJECT));
 	json_set_string(annotations, OCI_REF_NAME, name);
 	json_set_string(annotations, OCI_CONTAINERD_NAME, name);
-	return update_index(images, entry, name, e);
+	return images_put(images, entry, name, e);
 }
 
 static int
@@ -231,7 +236,7 @@ import_place(struct store *s, struct place *p, const char *name, struct rt_err *
 		annotations = json_set(entry, "annotations", json_new(JSON_OBJECT));
 		json_set_string(annotations, OCI_REF_NAME, name);
 		json_set_string(annotations, OCI_CONTAINERD_NAME, name);
-		rc = update_index(images, entry, name, e);
+		rc = images_put(images, entry, name, e);
 	} else {
 		json_free(entry);
 	}

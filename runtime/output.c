@@ -18,8 +18,8 @@ struct output {
 	char *dest;
 };
 
-static char *
-field(const char *csv, const char *key)
+char *
+output_field(const char *csv, const char *key)
 {
 	size_t n = strlen(key);
 
@@ -64,7 +64,7 @@ collect_names(const char *csv, struct list *names)
 static int
 parse_names(const char *spec, struct output *out, struct rt_err *e)
 {
-	cleanup_free char *push = field(spec, "push"), *how = field(spec, "compression");
+	cleanup_free char *push = output_field(spec, "push"), *how = output_field(spec, "compression");
 	bool image = strstr(spec, "type=image") != NULL;
 
 	out->keep = image;
@@ -85,12 +85,12 @@ parse_names(const char *spec, struct output *out, struct rt_err *e)
 static int
 parse_type(const char *spec, struct output *out, struct rt_err *e)
 {
-	cleanup_free char *type = field(spec, "type"), *tar = field(spec, "tar"), *how = field(spec, "compression"),
-	                  *level = field(spec, "compression-level");
+	cleanup_free char *type = output_field(spec, "type"), *tar = output_field(spec, "tar"), *how = output_field(spec, "compression"),
+	                  *level = output_field(spec, "compression-level");
 
-	out->dest = field(spec, "dest");
+	out->dest = output_field(spec, "dest");
 	if (out->dest == NULL)
-		out->dest = field(spec, "destination");
+		out->dest = output_field(spec, "destination");
 	if (strcmp(type, "oci") == 0)
 		out->kind = is_false(tar) ? EXPORT_OCI_DIR : EXPORT_OCI_TAR;
 	else if (strcmp(type, "docker") == 0)

@@ -52,6 +52,10 @@ char *base64_decode(const char *s);
 /* pull.c: gets index, manifest and config into images/ when they are not there, or the user wants to look again
    ($DOCKCC_PULL).  0 also when there was nothing to do. */
 int pull_image(struct store *s, const char *ref, const char *platform, struct rt_err *e);
+/* The document a reference names, not followed further; it is kept among the blobs.  NULL with `e`. */
+struct json *pull_document(struct store *s, const char *ref, struct rt_err *e);
+/* download.c: one blob of the repository `name` into images/, unless it is there. */
+int pull_blob(struct store *s, const char *name, const struct descriptor *d, struct rt_err *e);
 /* Gets those blobs that are not in images/ yet, four at a time. */
 int pull_blobs(struct store *s, const char *ref, const struct descriptor *d, size_t n, struct rt_err *e);
 

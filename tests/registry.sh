@@ -2,6 +2,7 @@
 # registry.sh DOCKCC DOCKCC_RT FAULTY: pulls and pushes against Debian's docker-registry on loopback, plain, with basic
 # authentication and with TLS, and against a server that does wrong on purpose (registry/faulty.c); with curl, with GNU wget
 # and with busybox's.  TAP.
+# shellcheck disable=SC2016
 set -u
 dockcc=$1 rt=$2 faulty=$3
 umask 022
@@ -94,6 +95,7 @@ fi
 with() {
   tool=$1
   shift
+  # shellcheck disable=SC2123
   (PATH=$tmp/$tool; export PATH; "$@")
 }
 
@@ -310,6 +312,38 @@ t 'and fetched again' pulled "$tmp/s"
 rm -rf "$tmp/s"
 t 'two at once' sh -c '"$1" pull --store="$2" "$3" >/dev/null & "$1" pull --store="$2" "$3" >/dev/null; a=$?; wait $! && exit $a' - "$rt" "$tmp/s" "$wrong/stutter/image:1"
 t 'share one download' pulled "$tmp/s"
+
+# ---- the build cache --------------------------------------------------------------------------------
+printf 'FROM %s/lib/base:1 AS one\nCOPY small /made/in/one\nWORKDIR /w\nFROM scratch\nCOPY --from=one /made /got\nCOPY more /more\n' "$plain" >"$tmp/context/cached"
+cached() { store=$1; shift; "$dockcc" build "$tmp/context" -f "$tmp/context/cached" --store "$tmp/$store" --output "type=oci,dest=$tmp/cached.tar" "$@"; }
+# all_cached COMMAND...: no step ran
+all_cached() {
+  "$@" >"$tmp/words" 2>&1 || { cat "$tmp/words"; return 1; }
+  cat "$tmp/words"
+  [ "$(grep -c '^[a-z0-9-]*\.[1-9].*CACHED$' "$tmp/words")" -eq "$(grep -c '^[a-z0-9-]*\.[1-9]' "$tmp/words")" ]
+}
+for where in "local dest=$tmp/kept src=$tmp/kept" "registry ref=$plain/cache/it:1 ref=$plain/cache/it:1"; do
+  # shellcheck disable=SC2086
+  set -- $where
+  rm -rf "$tmp/k1" "$tmp/k2" "$tmp/k3"
+  t "a cache goes out, $1" cached k1 --iidfile "$tmp/k1.iid" --cache-to "type=$1,$2,mode=max"
+  t 'and again' cached k1 --iidfile "$tmp/k1.iid" --cache-to "type=$1,$2,mode=max"
+  t 'a cache comes in' all_cached cached k2 --iidfile "$tmp/k2.iid" --cache-from "type=$1,$3"
+  t 'for the same image' cmp "$tmp/k1.iid" "$tmp/k2.iid"
+  t 'not for another epoch' not all_cached env SOURCE_DATE_EPOCH=1 "$dockcc" build "$tmp/context" -f "$tmp/context/cached" --store "$tmp/k3" --output "type=oci,dest=$tmp/cached.tar" --cache-from "type=$1,$3"
+done
+t 'the pushed cache is not left among the images' test "$(find "$tmp/k2/images/blobs" -type f -size +90k 2>/dev/null | wc -l)" -eq 0
+for f in "$tmp"/kept/blobs/sha256/*; do
+  [ "$(wc -c <"$f")" -lt 100000 ] || printf x | dd of="$f" bs=1 seek=5000 conv=notrunc 2>/dev/null
+done
+rm -rf "$tmp/k2"
+t 'a damaged cache is told' cached k2 --iidfile "$tmp/k2.iid" --cache-from "type=local,src=$tmp/kept"
+cp "$tmp/said" "$tmp/words"
+t 'in a warning' grep -q 'warning: the build cache: .*damaged' "$tmp/words"
+t 'and built over' cmp "$tmp/k1.iid" "$tmp/k2.iid"
+t 'no cache there' cached k4 --cache-from "type=local,src=$tmp/nothing" --cache-from "type=registry,ref=$plain/cache/none"
+t 'what is no cache' cached k4 --cache-from "type=registry,ref=$plain/lib/base:1"
+t 'a cache of no type' status 64 cached k4 --cache-to type=gha
 
 echo "1..$n"
 [ "$bad" -eq 0 ]

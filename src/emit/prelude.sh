@@ -68,6 +68,7 @@ builds the image that $dockerfile describes, without a container engine
       --push                push the image to the registries of its names
       --pull                look in the registries for newer base images
       --offline             never use the network for images and files
+      --cache-from SPEC, --cache-to SPEC   type=local,src=DIR (dest=DIR), type=registry,ref=REF; mode=max: all stages
       --tls-ca FILE         the roots to trust for registries instead of the host's
       --build-arg NAME=VALUE
       --build-context NAME=LOCATION   oci-layout://DIR:TAG, oci-archive:FILE, docker-archive:FILE, docker-image://REF, DIR
@@ -91,7 +92,7 @@ option() {
   case $1 in
     --tag | --output | --secret | --ssh | --label | --annotation | --jobs | --progress | --iidfile | --metadata-file)
       return 0 ;;
-    --add-host) return 0 ;;
+    --add-host | --cache-from | --cache-to) return 0 ;;
     --build-arg)
       set_arg "$2"
       case $2 in

@@ -205,6 +205,36 @@ t 'and gives the same' cmp "$tmp/iid1" "$tmp/iid2"
 t '--pull looks again' moving --pull --iidfile "$tmp/iid3" --output "type=oci,dest=$tmp/m3"
 t 'and gives another' not cmp -s "$tmp/iid1" "$tmp/iid3"
 
+# ---- several platforms ------------------------------------------------------------------------------
+# two images; the index says that the second is for arm64
+for arch in amd64 arm64; do
+  printf 'FROM scratch\nCOPY small /for-%s\n' "$arch" >"$tmp/context/platform"
+  "$dockcc" build "$tmp/context" -f "$tmp/context/platform" --store "$tmp/s0" --output "type=oci,tar=false,compression=gzip,dest=$tmp/$arch" >/dev/null 2>&1
+  mkdir -p "$tmp/both/blobs"
+  cp -r "$tmp/$arch/blobs/sha256" "$tmp/both/blobs"
+done
+entries() { sed "s/.*\"manifests\":\\[\\(.*\\)\\],\"mediaType\".*/\\1/; s/\"architecture\":\"[a-z0-9]*\"/\"architecture\":\"$1\"/" "$tmp/$1/index.json"; }
+manifest_of() { sed 's/.*"digest":"sha256:\([0-9a-f]*\)".*/\1/' "$tmp/$1/index.json"; }
+printf '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[%s,%s]}' "$(entries amd64)" "$(entries arm64)" >"$tmp/index"
+both=$(sha256sum "$tmp/index" | cut -d ' ' -f 1)
+cp "$tmp/index" "$tmp/both/blobs/sha256/$both"
+printf '{"schemaVersion":2,"manifests":[{"mediaType":"application/vnd.oci.image.index.v1+json","digest":"sha256:%s","size":%s}]}' "$both" "$(wc -c <"$tmp/index")" >"$tmp/both/index.json"
+printf '{"imageLayoutVersion":"1.0.0"}' >"$tmp/both/oci-layout"
+t 'import of an index' "$rt" import "--store=$tmp/i0" "oci-layout://$tmp/both" both
+t 'push of an index' "$rt" push "--store=$tmp/i0" both "$plain/lib/both:1"
+t 'skopeo sees its platforms' sh -c 'skopeo inspect --raw --tls-verify=false "docker://$1/lib/both:1" | cmp - "$2"' - "$plain" "$tmp/index"
+both() { "$rt" pull "--store=$tmp/i1" "--platform=linux/$1" "$plain/lib/both:1"; }
+t 'a platform of an index' both arm64
+t 'is that one' test -f "$tmp/i1/images/blobs/sha256/$(manifest_of arm64)"
+t 'and no other' not test -e "$tmp/i1/images/blobs/sha256/$(manifest_of amd64)"
+t 'another is not there yet' says 'forbidden' env DOCKCC_OFFLINE=1 "$rt" pull "--store=$tmp/i1" "--platform=linux/amd64" "$plain/lib/both:1"
+t 'and comes' both amd64
+t 'to be that one' test -f "$tmp/i1/images/blobs/sha256/$(manifest_of amd64)"
+t 'offline it is there now' env DOCKCC_OFFLINE=1 "$rt" pull "--store=$tmp/i1" "--platform=linux/amd64" "$plain/lib/both:1"
+t 'a platform that the index lacks' says 'nothing for the platform' both s390x
+t 'an index by digest' "$rt" pull "--store=$tmp/i2" "--platform=linux/arm64" "$plain/lib/both@sha256:$both"
+t 'push of one platform' "$rt" push "--store=$tmp/i2" "--platform=linux/arm64" "$plain/lib/both@sha256:$both" "$plain/lib/only:1"
+
 # ---- who we are -------------------------------------------------------------------------------------
 if [ -f "$tmp/htpasswd" ]; then
   no_auths
@@ -267,6 +297,11 @@ printf '# ours\nregistry.invalid mirror http://%s/\nregistry.invalid mirror http
 t 'a mirror' pulls curl "registry.invalid/lib/base:1"
 printf '%s https\n%s ca %s\n' "$tls" "$tls" "$tmp/ca.pem" >"$DOCKCC_REGISTRIES"
 t 'roots by configuration' pulls curl "$tls/a/curl:1"
+printf 'registry.invalid http\n' >"$DOCKCC_REGISTRIES"
+for tool in curl wget; do
+  t "a proxy, $tool" env "http_proxy=http://$wrong" sh -c 'PATH=$1 exec "$2" pull "--store=$3" registry.invalid/ok/image:1' - "$tmp/$tool" "$rt" "$tmp/proxied-$tool"
+  t 'whole' pulled "$tmp/proxied-$tool"
+done
 printf '%s fttp\n' "$tls" >"$DOCKCC_REGISTRIES"
 t 'a rule that is none' status 64 pull "$tmp/s9" "$tls/a/curl:1"
 unset DOCKCC_REGISTRIES

@@ -203,6 +203,8 @@ serve(int fd)
 
 	if (read_request(fd, &q) < 0)
 		return;
+	if (strncmp(q.path, "http://", 7) == 0) /* to a proxy */
+		memmove(q.path, strchr(q.path + 7, '/'), strlen(strchr(q.path + 7, '/')) + 1);
 	log = open(log_name, O_WRONLY | O_CREAT | O_APPEND, 0600);
 	dprintf(log, "%s %s %ld\n", q.method, q.path, q.from);
 	close(log);

@@ -4,7 +4,7 @@
 # and with busybox's.  TAP.
 # shellcheck disable=SC2016
 set -u
-dockcc=$1 rt=$2 faulty=$3
+dockcc=$(realpath "$1") rt=$(realpath "$2") faulty=$(realpath "$3")
 umask 022
 tmp=$(mktemp -d) || exit 1
 pids=

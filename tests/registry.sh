@@ -377,6 +377,20 @@ t 'a damaged cache is told' cached k2 --iidfile "$tmp/k2.iid" --cache-from "type
 cp "$tmp/said" "$tmp/words"
 t 'in a warning' grep -q 'warning: the build cache: .*damaged' "$tmp/words"
 t 'and built over' cmp "$tmp/local.iid" "$tmp/k2.iid"
+# what a RUN leaves: whiteouts, opaque directories, links, a fifo
+if busybox=$(command -v busybox) && ! ldd "$busybox" >/dev/null 2>&1; then
+  cp "$busybox" "$tmp/context/busybox"
+  mkdir "$tmp/context/d"
+  touch "$tmp/context/d/one" "$tmp/context/d/two"
+  printf 'FROM scratch\nCOPY busybox /\nCOPY d /d\nRUN ["/busybox","rm","/d/one"]\n' >"$tmp/context/run"
+  printf 'RUN ["/busybox","sh","-c","rm -r /d; mkdir /d; echo 3 >/d/three; ln /d/three /d/four; chmod 4755 /d/four; mkfifo /d/p"]\n' >>"$tmp/context/run"
+  ran() { store=$1; shift; SOURCE_DATE_EPOCH=1000 "$dockcc" build "$tmp/context" -f "$tmp/context/run" --store "$tmp/$store" --iidfile "$tmp/$store.iid" --output "type=oci,dest=$tmp/ran.tar" "$@"; }
+  t 'a cache of commands' ran r1 --cache-to "type=local,dest=$tmp/runs"
+  t 'comes in' all_cached ran r2 --cache-from "type=local,src=$tmp/runs"
+  t 'to the bit' cmp "$tmp/r1.iid" "$tmp/r2.iid"
+else
+  skip 'a cache of commands' 'there is no static busybox'
+fi
 t 'no cache there' cached k4 --cache-from "type=local,src=$tmp/nothing" --cache-from "type=registry,ref=$plain/cache/none"
 t 'what is no cache' cached k4 --cache-from "type=registry,ref=$plain/lib/base:1"
 t 'a cache of no type' status 64 cached k4 --cache-to type=gha

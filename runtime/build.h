@@ -11,12 +11,14 @@ enum progress_kind { PROGRESS_PLAIN, PROGRESS_TTY, PROGRESS_RAW, PROGRESS_QUIET,
 
 struct build_options {
 	const char *script;       /* name for messages, "build.sh" */
+	const char *again;        /* how to go on after a failure, NULL: sh SCRIPT */
 	const char *context;      /* directory or NULL */
 	const char *dockerfile;   /* name for messages and for its own ignore file */
 	const char *ignore_file;  /* NULL: <dockerfile>.dockerignore, else .dockerignore of the context */
 	const char *target;       /* stage id; NULL: the last */
 	const char *store, *mode, *platform;
 	struct list outputs, tags, contexts, secrets, ssh, build_args, labels, annotations, add_hosts, cache_from, cache_to;
+	struct list hidden;       /* paths that are not part of the build context: what a Makefile writes beside its Dockerfile */
 	const char *iidfile, *metadata_file, *from_step;
 	unsigned jobs;
 	bool no_cache, dry_run, list;
@@ -58,8 +60,17 @@ struct build {
 	struct ignore *ignore;    /* of the context, NULL: nothing is left out */
 	const char *mode;         /* how commands are isolated */
 	const char *os, *arch, *variant;
+	const struct plan_step *failing; /* the step whose key cannot be worked out, for the last line of the failure */
 };
+/* A failure that no running step tells: the story and the line that a step's failure ends with; forgets the story. */
+void build_failed(const struct build *b, struct rt_err *e);
 
+/* Options: the defaults, one word (RT_USAGE when it is unknown), what is to do behind the last. */
+void build_options_begin(struct build_options *o);
+int build_option(struct build_options *o, const char *word, struct rt_err *e);
+int build_options_end(struct build_options *o, struct rt_err *e);
+/* The platform that is built for: the option, else the machine. */
+int build_platform(struct build *b, struct rt_err *e);
 /* The time that new parts of the image carry, RFC 3339: SOURCE_DATE_EPOCH or 1970. */
 const char *build_created(const struct build_options *o, char out[32]);
 struct stage_build *build_stage(const struct build *b, const char *id);
@@ -74,6 +85,12 @@ bool build_directory(const char *location, const char **path);
 int build_keys(struct build *b, struct rt_err *e);
 /* What the target needs, from what is cached now. */
 void build_need(struct build *b);
+/* The same in pieces, for one stage: what FROM gives; then the steps behind the first, with `begin`, `fs` and `layers` known. */
+int stage_base(struct build *b, struct stage_build *sb, struct rt_err *e);
+int stage_steps(struct build *b, struct stage_build *sb, struct rt_err *e);
+/* Digest of what a step reads from (origin, from), hexadecimal. */
+int source_digest(struct build *b, enum origin origin, const char *from, const struct copy_spec *spec, char out[65],
+                  struct rt_err *e);
 /* Unpacks the base if that is still to do and puts the names of its layers in the store into sb->layers: what an image
    calls a layer and what the store calls it may differ. */
 int stage_settle(struct build *b, struct stage_build *sb, struct rt_err *e);
@@ -93,6 +110,9 @@ struct message {
 /* Runs what is missing of a stage; never returns. `ctl` is a packet socket, `out` takes the commands' output. */
 void worker_main(struct build *b, struct stage_build *sb, int ctl, int out) __attribute__((noreturn));
 
+/* hidden.c: patterns, one a line, that leave the hidden paths out of the context; appended to `text`. */
+void hidden_patterns(const struct build_options *o, struct str *text);
+
 /* files.c: sources of COPY, ADD and mounts. */
 struct source_view {
 	struct copy_source source;
@@ -103,6 +123,8 @@ struct source_view {
 int view_open(struct build *b, enum origin origin, const char *from, const char *scratch, struct source_view *v,
                 struct rt_err *e);
 void view_close(struct source_view *v);
+/* The same, and the layers that were mounted for it are let go. */
+void view_end(struct source_view *v);
 void copy_spec_of(const struct plan_step *s, const struct state *st, const struct build_options *o, struct copy_spec *spec,
                   struct copy_file **files);
 /* The id a cache mount has, hashed with what fills it: the directory's name below cache/. */

@@ -1,3 +1,4 @@
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
@@ -124,6 +125,32 @@ dev_make(int rootfd, const struct run_spec *s, struct rt_err *e)
 	return fd;
 }
 
+/* Between two commands of one sandbox: what the first has left in /dev is not for the second. */
+int
+dev_tidy(struct rt_err *e)
+{
+	static const char *const keep[] = { ".", "..", "pts", "shm" };
+	DIR *d = opendir("/dev");
+	int rc = 0;
+
+	for (struct dirent *entry; d != NULL && rc == 0 && (entry = readdir(d)) != NULL;) {
+		bool known = false;
+
+		for (size_t i = 0; i < sizeof(keep) / sizeof(keep[0]); i++)
+			known = known || strcmp(entry->d_name, keep[i]) == 0;
+		for (size_t i = 0; i < sizeof(nodes) / sizeof(nodes[0]); i++)
+			known = known || strcmp(entry->d_name, nodes[i].name) == 0;
+		for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
+			known = known || strcmp(entry->d_name, links[i].name) == 0;
+		rc = known ? 0 : rt_remove_tree(dirfd(d), entry->d_name, e);
+	}
+	if (d != NULL && rc == 0 && (rc = rt_remove_tree(dirfd(d), "shm", e)) == 0)
+		rc = mkdirat(dirfd(d), "shm", 01777) < 0 || fchmodat(dirfd(d), "shm", 01777, 0) < 0 ? rt_fail(e, errno, "make /dev/shm") : 0;
+	if (d != NULL)
+		closedir(d);
+	return rc;
+}
+
 /* ---- /proc and /sys ------------------------------------------------------------------------------ */
 
 /* The host's /sys cannot be mounted anew by a user namespace that does not own the network; it is shown read-only
@@ -171,12 +198,17 @@ dev_mask(struct rt_err *e)
 	};
 	static const char *const fixed[] = { "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger" };
 	const unsigned long safe = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
+	const char *empty = NULL; /* one empty file system serves every directory: making them is what costs */
 
 	for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++) {
 		if (mount("/dev/null", hidden[i], NULL, MS_BIND, NULL) == 0 || errno == ENOENT)
 			continue;
-		if (errno == ENOTDIR && mount("tmpfs", hidden[i], "tmpfs", safe, "mode=555,size=0") == 0)
+		if (errno == ENOTDIR && empty != NULL && mount(empty, hidden[i], NULL, MS_BIND, NULL) == 0)
 			continue;
+		if (errno == ENOTDIR && mount("tmpfs", hidden[i], "tmpfs", safe, "mode=555,size=0") == 0) {
+			empty = hidden[i];
+			continue;
+		}
 		return rt_fail(e, errno, "mask %s", hidden[i]);
 	}
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {

@@ -147,6 +147,17 @@ view_close(struct source_view *v)
 }
 
 void
+view_end(struct source_view *v)
+{
+	cleanup_free char *dir = v->dir != NULL ? rt_strdup(v->dir) : NULL;
+	struct rt_err ignored;
+
+	view_close(v);
+	if (dir != NULL && strstr(dir, "/view-") != NULL)
+		overlay_umount(dir, &ignored);
+}
+
+void
 copy_spec_of(const struct plan_step *s, const struct state *st, const struct build_options *o, struct copy_spec *spec,
              struct copy_file **files)
 {
@@ -182,7 +193,8 @@ mount_target(const struct state *st, const struct plan_mount *m, unsigned nssh)
 		return rt_printf("/run/secrets/%s", base_name(id));
 	if (m->target == NULL && m->kind == RUN_MOUNT_SSH)
 		return rt_printf("/run/buildkit/ssh_agent.%u", nssh);
-	joined = path_join(state_workdir(st), m->target != NULL ? m->target : "");
+	joined = m->target != NULL && *m->target == '/' ? rt_strdup(m->target)
+	         : path_join(state_workdir(st), m->target != NULL ? m->target : "");
 	clean = path_clean(joined);
 	free(joined);
 	return clean;

@@ -17,6 +17,11 @@
 	  "get images from their registries into the store") \
 	X("push", cmd_push, "[--store=DIR] [--platform=P] [--tls-ca=FILE] REF [TO...]", \
 	  "put an image of the store into registries, under its own or other names") \
+	X("export", cmd_export, "--stage=STAMP [--output=SPEC...] [--tag=NAME...] [--stamp=FILE]", "write the image of a finished stage") \
+	X("scan", cmd_scan, "--stamp=FILE --context=DIR [--ignore=FILE] [--] SOURCE... | --stamp=FILE --arg=NAME=VALUE", \
+	  "write a stamp that changes when files or a value did") \
+	X("step", cmd_step, "--stamp=FILE [--after=STAMP] [--stage=STAMP...] [--arg=STAMP...] STEP LINES VERB WORD...", \
+	  "run one step of a Makefile") \
 	X("version", cmd_version, "", "print the version")
 
 #define X(name, function, usage, help) int function(char **argv, struct rt_err *e);

@@ -1,19 +1,17 @@
 #!/bin/sh
-# registry.sh DOCKCC DOCKCC_RT FAULTY: pulls and pushes against Debian's docker-registry on loopback, plain, with basic
-# authentication and with TLS, and against a server that does wrong on purpose (registry/faulty.c); with curl, with GNU wget
-# and with busybox's.  TAP.
-# shellcheck disable=SC2016
-set -u
-dockcc=$(realpath "$1") rt=$(realpath "$2") faulty=$(realpath "$3")
+# Pulls and pushes against Debian's docker-registry on loopback, plain, with basic authentication and with TLS, and against a
+# server that does wrong on purpose (registry/faulty.c); with curl, with GNU wget and with busybox's.
+# what lib.sh sets: here, source, dockcc, work, tests, failed
+# shellcheck disable=SC1091,SC2016,SC2154
+. "$(dirname "$0")/lib.sh"
+rt=${DOCKCC_RT:-${DOCKCC_BUILD:-$source/build}/dockcc-rt} faulty=${DOCKCC_BUILD:-$source/build}/faulty
 umask 022
-tmp=$(mktemp -d) || exit 1
-pids=
-n=0 bad=0
+tmp=$work pids=
 
 # shellcheck disable=SC2329
 leave() {
   for pid in $pids; do kill "$pid" 2>/dev/null; done
-  rm -rf "$tmp"
+  rm -rf "$work"
 }
 trap leave EXIT
 trap 'exit 130' INT TERM HUP
@@ -22,18 +20,10 @@ trap 'exit 130' INT TERM HUP
 t() {
   name=$1
   shift
-  n=$((n + 1))
-  if "$@" >"$tmp/said" 2>&1; then
-    echo "ok $n - $name"
-  else
-    bad=$((bad + 1))
-    echo "not ok $n - $name"
-    sed 's/^/# /' "$tmp/said"
-  fi
-}
-skip() {
-  n=$((n + 1))
-  echo "ok $n - $1 # SKIP $2"
+  "$@" >"$tmp/said" 2>&1
+  said=$?
+  ok "$said" "$name"
+  if [ "$said" -ne 0 ]; then sed 's/^/# /' "$tmp/said"; fi
 }
 skip_all() {
   echo "1..0 # SKIP $1"
@@ -260,7 +250,7 @@ if [ -f "$tmp/htpasswd" ]; then
     t "busybox's wget gets no password" status 69 with busybox "$rt" pull "--store=$tmp/s9" "$basic/a/curl:1"
   fi
 else
-  skip 'basic authentication' 'there is no htpasswd'
+  skip 'basic authentication: there is no htpasswd'
 fi
 no_auths
 t 'a token is not for everybody' says 'refuses a token' "$rt" pull "--store=$tmp/s9" "$wrong/token/image:1"
@@ -389,11 +379,10 @@ if busybox=$(command -v busybox) && ! ldd "$busybox" >/dev/null 2>&1; then
   t 'comes in' all_cached ran r2 --cache-from "type=local,src=$tmp/runs"
   t 'to the bit' cmp "$tmp/r1.iid" "$tmp/r2.iid"
 else
-  skip 'a cache of commands' 'there is no static busybox'
+  skip 'a cache of commands: there is no static busybox'
 fi
 t 'no cache there' cached k4 --cache-from "type=local,src=$tmp/nothing" --cache-from "type=registry,ref=$plain/cache/none"
 t 'what is no cache' cached k4 --cache-from "type=registry,ref=$plain/lib/base:1"
 t 'a cache of no type' status 64 cached k4 --cache-to type=gha
 
-echo "1..$n"
-[ "$bad" -eq 0 ]
+finish

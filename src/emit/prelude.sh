@@ -1,15 +1,29 @@
 # ---- prelude: the same in every script, see dockcc-script(7) ----------------------
 # Nothing of a Dockerfile is ever evaluated here: values travel as arguments.
+unset never # what a name stands for that no instruction can set
 
-# die STATUS TEXT: an error of the script itself, in the form that a failed step has
+# die STATUS TEXT [KIND [LINE]]: an error of the script itself, in the form that a failed step has; the helper at the
+# other end of the plan says no more
+planning=
 die() {
   printf '%s: %s\n' "$script" "$2" >&2
-  printf '%s: failed step=- line=- status=%s kind=%s\n' "$script" "$1" "${3:-usage}" >&2
+  printf '%s: failed step=- line=%s status=%s kind=%s\n' "$script" "${4:--}" "$1" "${3:-usage}" >&2
+  [ -z "$planning" ] || record failed "$1"
   exit "$1"
 }
 
 # record WORD...: one record of the plan: the number of words, then the words, each ended by a NUL
 record() { printf '%s\0' "$#" "$@"; }
+# mksh has no printf of its own, and no word handed to another program may be longer than 128 KiB
+if [ -n "${KSH_VERSION-}" ] && [ "$(command -v printf)" != printf ] && [ "$(command -v print)" = print ]; then
+  record() {
+    print -n "$#\0"
+    for word in "$@"; do
+      print -nr -- "$word"
+      print -n '\0'
+    done
+  }
+fi
 step() { record step "$@"; }
 stage() { record stage "$@"; }
 
@@ -17,13 +31,13 @@ stage() { record stage "$@"; }
 match() {
   match_line=$1
   shift
-  r=$("$rt" match "$@" && printf x) || die 64 "$dockerfile:$match_line: a pattern of \${ } cannot be used"
+  r=$("$rt" match "$@" && printf x) || die 64 "$dockerfile:$match_line: a pattern of \${ } cannot be used" usage "$match_line"
   r=${r%x}
 }
 
 # require SET LINE NAME TEXT: ${NAME:?TEXT}
 require() {
-  [ -n "$1" ] || die 64 "$dockerfile:$2: $3: ${4:-has no value and must have one}"
+  [ -n "$1" ] || die 64 "$dockerfile:$2: $3: ${4:-has no value and must have one}" usage "$2"
 }
 
 # image_env REF NAME: a variable of a base image in r; false when the image does not set it
@@ -35,6 +49,13 @@ image_env() {
   esac
 }
 
+# where the runtime of this script is unpacked to; never a place where somebody else could have put one before
+cache=${XDG_CACHE_HOME:-${HOME:+$HOME/.cache}}
+cache=${cache:+$cache/dockcc/rt}
+
+# runtime_ready: true when the payload does not have to be read
+runtime_ready() { [ -n "${DOCKCC_RT-}" ] || [ -z "$cache" ] || [ -x "$cache/$payload_sha256" ]; }
+
 # find_runtime: the path of dockcc-rt in rt; the one in this script is unpacked once
 find_runtime() {
   rt=${DOCKCC_RT-}
@@ -43,7 +64,7 @@ find_runtime() {
     rt=$(PATH=$user_path command -v dockcc-rt) || die 69 'dockcc-rt is not on the PATH; set DOCKCC_RT to where it is' mode
     return 0
   fi
-  cache=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/dockcc/rt
+  [ -n "$cache" ] || die 69 'no place to unpack the runtime of this script to: set XDG_CACHE_HOME or HOME, or DOCKCC_RT' mode
   rt=$cache/$payload_sha256
   if [ -x "$rt" ]; then return 0; fi
   (
@@ -116,6 +137,9 @@ option() {
 
 long_name() {
   case $1 in
+    -t?*) name=${1#-t}; name=--tag=${name#=} ;;
+    -o?*) name=${1#-o}; name=--output=${name#=} ;;
+    -j?*) name=${1#-j}; name=--jobs=${name#=} ;;
     -t) name=--tag ;;
     -o) name=--output ;;
     -j) name=--jobs ;;
@@ -156,6 +180,6 @@ main() {
   done
   find_runtime
   export DOCKCC_BUILD_CONTEXTS="$contexts"
-  plan | "$rt" build "--script=$script" "--dockerfile=$dockerfile" "--context=$context" "--store=$store" \
+  { planning=1; plan; } | "$rt" build "--script=$script" "--dockerfile=$dockerfile" "--context=$context" "--store=$store" \
     "--target=$target" "$@"
 }

@@ -128,6 +128,7 @@ struct unit {
 	const struct stage *const *stages;
 	size_t nstages;
 	bool ok;             /* no error in either phase */
+	bool lexical_error;  /* the line pass failed: the reference has seen no instruction */
 	uint32_t error_line; /* the one line the reference would name, when !ok */
 };
 

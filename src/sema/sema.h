@@ -15,6 +15,7 @@ struct sema_options {
 	size_t ncontexts;
 	const char *platform;             /* NULL: linux/amd64 of this build of dockcc */
 	bool freeze;                      /* everything known is static */
+	bool all;                         /* errors of stages that the target does not reach are told too (check) */
 };
 
 /* Resolves names, scopes and bases and lowers every stage.  All stages are lowered; those the target does

@@ -356,7 +356,7 @@ fetch_token(struct registry *r, const char *realm, const char *service, const st
 	}
 	h.ca = r->ca;
 	for (unsigned n = 1; (rc = http_follow(&h, e)) < 0 && h.temporary && n < 4; n++)
-		registry_pause(&h, n);
+		http_pause(&h, n);
 	if (rc == 0)
 		rc = read_token(r, &h, e);
 	if (authorization != NULL)

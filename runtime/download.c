@@ -123,7 +123,7 @@ download_once(struct registry *r, struct download *d, const char *digest, unsign
 	else if (rc < 0 && (h.temporary || (h.status == 0 && n == 0 && d->begun)))
 		rc = 1;
 	if (rc == 1 && d->got <= h.from && n + 1 < TRIES)
-		registry_pause(&h, n + 1);
+		http_pause(&h, n + 1);
 	http_free(&h);
 	return rc;
 }

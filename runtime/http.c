@@ -1,11 +1,14 @@
 /* One HTTP exchange and what follows from its answer. */
 #include "http.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
+#include <unistd.h>
 
-enum { MOST_BODY = 16 << 20, MOST_ERROR_BODY = 64 << 10, MOST_REDIRECTS = 10 };
+enum { LONGEST_PAUSE = 60, MOST_BODY = 16 << 20, MOST_ERROR_BODY = 64 << 10, MOST_REDIRECTS = 10 };
 
 void
 http_init(struct http *h, const char *method, const char *url)
@@ -210,13 +213,29 @@ http_follow(struct http *h, struct rt_err *e)
 		if (hops == MOST_REDIRECTS)
 			return rt_fail(e, 0, "%s: more than %d redirections", shown, MOST_REDIRECTS);
 		next = http_resolve(h->url, location);
-		if (next == NULL || (strncasecmp(h->url, "https:", 6) == 0 && strncasecmp(next, "https:", 6) != 0)) {
+		if (next == NULL || (!h->to_plain && strncasecmp(h->url, "https:", 6) == 0 && strncasecmp(next, "https:", 6) != 0)) {
 			free(next);
-			return rt_fail(e, 0, "%s: redirected to something that is not https", shown);
+			return rt_fail(e, 0, "%s: redirected to something that is not %s", shown, h->to_plain ? "http" : "https");
 		}
 		if (!http_same_origin(h->url, next))
 			h->authorization = NULL;
 		free(h->url);
 		h->url = next;
 	}
+}
+
+void
+http_pause(const struct http *h, unsigned n)
+{
+	cleanup_free char *after = http_header(h, "Retry-After", 0);
+	long seconds = after != NULL ? strtol(after, NULL, 10) : 0;
+	struct timespec t = { .tv_sec = seconds > LONGEST_PAUSE ? LONGEST_PAUSE : seconds > 0 ? seconds : 0 };
+	long ms = (200L << (n < 6 ? n : 6)) / 2 + (long)getpid() % 100;
+
+	if (t.tv_sec == 0) {
+		t.tv_sec = ms / 1000;
+		t.tv_nsec = ms % 1000 * 1000000;
+	}
+	while (nanosleep(&t, &t) < 0 && errno == EINTR)
+		continue;
 }

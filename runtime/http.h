@@ -16,6 +16,7 @@ struct http {
 	const char *ca;            /* file of the roots to trust instead of the host's, or NULL */
 	const char *file;          /* the body is this file */
 	const char *data;          /* or these bytes, at most one line of text */
+	bool to_plain;             /* a redirection from https to http is followed */
 	uint64_t from;             /* GET: the first byte wanted */
 	http_sink *sink;           /* where the body of a 200 or 206 goes; NULL: `body`, at most 16 MiB */
 	void *arg;
@@ -34,8 +35,11 @@ void http_again(struct http *h);
 /* One exchange, redirections not followed.  0 when there is an answer, whatever its status. */
 int http_exchange(struct http *h, struct rt_err *e);
 /* The same, GET and HEAD following at most 10 redirections (RFC 9110 15.4); the authorization stays with its origin, and
-   never from https to http. */
+   never from https to http unless h->to_plain. */
 int http_follow(struct http *h, struct rt_err *e);
+
+/* Waits before try `n` (1, 2, ...), or as long as the answer says. */
+void http_pause(const struct http *h, unsigned n);
 
 /* A header of the answer, the `nth` of that name; malloc'd, NULL when there is none. */
 char *http_header(const struct http *h, const char *name, unsigned nth);

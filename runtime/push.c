@@ -169,7 +169,7 @@ upload(struct push *p, const char *location, const struct descriptor *d, unsigne
 	if (rc == 0 && !http_good(&h))
 		rc = registry_refused(p->r, &h, d->digest, e);
 	if (rc < 0 && (h.temporary || h.status == 404 || h.status == 408 || h.status == 429 || h.status >= 500) && n < TRIES) {
-		registry_pause(&h, n);
+		http_pause(&h, n);
 		rc = 1;
 	}
 	http_free(&h);

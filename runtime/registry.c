@@ -10,7 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { TRIES = 5, LONGEST_PAUSE = 60 };
+enum { TRIES = 5 };
 
 /* ---- the network, as the user allows it --------------------------------------------------------- */
 
@@ -245,22 +245,6 @@ registry_url(const struct registry *r, const char *path)
 
 /* ---- questions ---------------------------------------------------------------------------------- */
 
-void
-registry_pause(const struct http *h, unsigned n)
-{
-	cleanup_free char *after = http_header(h, "Retry-After", 0);
-	long seconds = after != NULL ? strtol(after, NULL, 10) : 0;
-	struct timespec t = { .tv_sec = seconds > LONGEST_PAUSE ? LONGEST_PAUSE : seconds > 0 ? seconds : 0 };
-	long ms = (200L << (n < 6 ? n : 6)) / 2 + (long)getpid() % 100;
-
-	if (t.tv_sec == 0) {
-		t.tv_sec = ms / 1000;
-		t.tv_nsec = ms % 1000 * 1000000;
-	}
-	while (nanosleep(&t, &t) < 0 && errno == EINTR)
-		continue;
-}
-
 static int
 ask_once(struct registry *r, struct http *h, struct rt_err *e)
 {
@@ -296,7 +280,7 @@ registry_ask(struct registry *r, struct http *h, bool patient, struct rt_err *e)
 		r->dead = rc < 0 && again && patient && n == TRIES;
 		if (!again || !patient || n == TRIES)
 			return rc;
-		registry_pause(h, n);
+		http_pause(h, n);
 		free(h->url);
 		h->url = rt_strdup(url);
 	}

@@ -32,8 +32,6 @@ char *registry_url(const struct registry *r, const char *path);
 int registry_ask(struct registry *r, struct http *h, bool patient, struct rt_err *e);
 /* The story of an answer that is not the hoped for one; returns -1. */
 int registry_refused(const struct registry *r, const struct http *h, const char *what, struct rt_err *e);
-/* Waits before try `n` (1, 2, ...), or as long as the answer says. */
-void registry_pause(const struct http *h, unsigned n);
 
 /* auth.c: after 401, makes r->authorization anew.  -1 when there is no way. */
 int registry_authorize(struct registry *r, const struct http *answer, struct rt_err *e);

@@ -437,9 +437,14 @@ transport_run(struct http *h, struct rt_err *e)
 {
 	static const char *const argv[] = { "wget", "-i", "-", NULL };
 	static enum transport kind = NOTHING;
+	static char *looked; /* the PATH that was probed */
+	const char *path = getenv("PATH");
 
-	if (kind == NOTHING)
+	if (kind == NOTHING || strcmp(looked, path != NULL ? path : "") != 0) {
+		free(looked);
+		looked = rt_strdup(path != NULL ? path : "");
 		kind = probe();
+	}
 	switch (kind) {
 	case CURL:
 		return run_curl(h, e);

@@ -136,8 +136,8 @@ header_bases(struct sh *s)
 
 /* Variables that the text around the steps sets.  A caller's variable of such a name is saved first, for
    --build-arg NAME, which takes the caller's value. */
-static const char *const own_names[] = { "LC_ALL", "PATH", "cache", "context", "contexts", "dockerfile", "left",
-	"match_line", "name", "newline", "planning", "payload_sha256", "r", "rt", "script", "store", "target", "user_path", "value", "word" };
+static const char *const own_names[] = { "LC_ALL", "PATH", "cache", "context", "contexts", "dockerfile", "left", "machine",
+	"match_line", "name", "newline", "planning", "payload", "payload_sha256", "r", "rt", "script", "store", "target", "user_path", "value", "word" };
 
 static bool
 is_own(const char *name)
@@ -331,7 +331,8 @@ parameters(struct sh *s, const char **names, size_t n)
 		buf_putc(s->out, '\n');
 	}
 	unset_variables(s);
-	buf_printf(s->out, "payload_sha256=%s\n\n", s->o->runtime == RUNTIME_EMBED ? payload_sha256 : "");
+	sh_payload_parameters(s);
+	buf_putc(s->out, '\n');
 	set_arg(s, names, n);
 }
 
@@ -464,13 +465,6 @@ emit_sh(struct buf *out, const struct graph *g, const struct emit_options *o, st
 		if (g->stages[i]->live)
 			stage_function(&s, g->stages[i]);
 	schedule(&s);
-	if (o->runtime == RUNTIME_EMBED) {
-		buf_puts(out, "\n# a shell reads as it goes: what is unpacked already is not read again\n"
-		              "if runtime_ready; then main \"$@\"; exit; fi\n");
-		buf_printf(out, "\n# ---- payload: dockcc-rt, gzip-compressed; sha256 of the program: %s\npayload() {\n", payload_sha256);
-		buf_add(out, sh_payload, sh_payload_len);
-		buf_puts(out, "}\n");
-	}
-	buf_puts(out, "\nmain \"$@\"\n");
+	sh_payload(&s);
 	return true;
 }

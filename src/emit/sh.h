@@ -42,9 +42,10 @@ struct var_set *var_set_new(const void *ctx, const struct graph *g);
 struct var_set *var_set_step(const void *ctx, const struct graph *g, const struct step *st);
 bool var_set_has(const struct var_set *set, const struct var *v);
 
-/* The lines of the function that prints the embedded runtime, gzip-compressed (embed_gen.c). */
-extern const char sh_payload[];
-extern const size_t sh_payload_len;
+/* The lines that say which runtime the script carries, among its parameters. */
+void sh_payload_parameters(struct sh *s);
+/* The end of the script: payloads and the calls of main. */
+void sh_payload(struct sh *s);
 
 /* The prelude, identical in every script. */
 extern const char sh_prelude[];

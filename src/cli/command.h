@@ -6,6 +6,7 @@
 
 int cmd_compile(const void *ctx, const struct options *o);
 int cmd_build(const void *ctx, const struct options *o);
+int cmd_check(const void *ctx, const struct options *o);
 /* The Dockerfile that -f or the context names, and how it is shown.  False after a message. */
 bool find_dockerfile(const void *ctx, const struct options *o, struct job *j);
 

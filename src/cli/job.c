@@ -16,7 +16,7 @@
 #include "../sema/sema.h"
 #include "file.h"
 
-static bool
+bool
 use_color(const struct options *o)
 {
 	const char *when = option_value(&o->color, "auto"), *force = getenv("CLICOLOR_FORCE");
@@ -70,7 +70,7 @@ pairs(const void *ctx, const struct string_list *l, bool environment, struct bui
 	return true;
 }
 
-static int
+int
 sema_options(const void *ctx, const struct options *o, struct sema_options *so)
 {
 	struct build_arg *args, *contexts;

@@ -5,6 +5,7 @@
 #include "options.h"
 
 struct buf;
+struct sema_options;
 
 struct job {
 	const struct options *o;
@@ -14,6 +15,10 @@ struct job {
 	struct buf *out;
 };
 
+/* Whether standard error takes colours. */
+bool use_color(const struct options *o);
+/* What sema takes of the command line.  An exit status. */
+int sema_options(const void *ctx, const struct options *o, struct sema_options *so);
 /* Compiles; diagnostics go to standard error.  An exit status. */
 int job_run(const void *ctx, struct job *j);
 

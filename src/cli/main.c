@@ -19,7 +19,7 @@ main(int argc, char **argv)
 		puts("dockcc " DOCKCC_VERSION);
 		status = EXIT_GOOD;
 	} else if (o != NULL) {
-		status = o->command == COMMAND_BUILD ? cmd_build(ctx, o) : cmd_compile(ctx, o);
+		status = o->command == COMMAND_BUILD ? cmd_build(ctx, o) : o->command == COMMAND_CHECK ? cmd_check(ctx, o) : cmd_compile(ctx, o);
 	}
 	talloc_free(ctx);
 	return fflush(stdout) == 0 ? status : EXIT_HOST;

@@ -6,8 +6,8 @@
 #include "../base/diag.h"
 #include "../base/mem.h"
 
-enum kind { FLAG, VALUE, LIST };
-enum { C = 1, B = 2, S = 4 };
+enum kind { FLAG, VALUE, LIST, GLUED };
+enum { C = 1, B = 2, S = 4, K = 8 };
 
 static const struct option_row {
 	const char *name;
@@ -42,7 +42,7 @@ option_value(const struct string_list *l, const char *otherwise)
 static unsigned
 bit(enum command c)
 {
-	return c == COMMAND_BUILD ? B : C;
+	return c == COMMAND_BUILD ? B : c == COMMAND_CHECK ? K : C;
 }
 
 static const struct option_row *
@@ -78,7 +78,7 @@ store(const void *ctx, struct options *o, const struct option_row *row, const ch
 {
 	struct string_list *l = (struct string_list *)((char *)o + row->offset);
 
-	if (row->kind != LIST)
+	if (row->kind != LIST && row->kind != GLUED)
 		l->n = 0;
 	string_add(ctx, l, value);
 }
@@ -111,6 +111,8 @@ one(const void *ctx, struct options *o, char **argv)
 		fprintf(stderr, "dockcc: --%s takes no value\n", row->name);
 		return 0;
 	}
+	if (row->kind == GLUED && value == NULL)
+		value = "";
 	if (row->kind != FLAG && value == NULL) {
 		if ((value = argv[1]) == NULL) {
 			fprintf(stderr, "dockcc: --%s needs a value: %s\n", row->name, row->meta);
@@ -128,8 +130,8 @@ options_parse(const void *ctx, char **argv)
 	struct options *o = mem_new(ctx, struct options);
 	bool operands = false;
 
-	if (*argv != NULL && (strcmp(*argv, "compile") == 0 || strcmp(*argv, "build") == 0)) {
-		o->command = **argv == 'b' ? COMMAND_BUILD : COMMAND_COMPILE;
+	if (*argv != NULL && (strcmp(*argv, "compile") == 0 || strcmp(*argv, "build") == 0 || strcmp(*argv, "check") == 0)) {
+		o->command = **argv == 'b' ? COMMAND_BUILD : (*argv)[1] == 'h' ? COMMAND_CHECK : COMMAND_COMPILE;
 		argv++;
 	}
 	while (*argv != NULL) {
@@ -140,6 +142,8 @@ options_parse(const void *ctx, char **argv)
 		} else if (!operands && (*argv)[0] == '-' && (*argv)[1] != '\0') {
 			if ((taken = one(ctx, o, argv)) == 0)
 				return NULL;
+		} else if (o->command == COMMAND_CHECK) {
+			string_add(ctx, &o->files, *argv);
 		} else if (o->context == NULL) {
 			o->context = *argv;
 		} else {
@@ -170,8 +174,11 @@ options_help(enum command command)
 {
 	if (command == COMMAND_BUILD)
 		puts("usage: dockcc build [OPTION...] CONTEXT\ncompiles the Dockerfile and runs the script\n");
+	else if (command == COMMAND_CHECK)
+		puts("usage: dockcc check [OPTION...] [FILE...]\nfinds mistakes in Dockerfiles without building them (default: ./Dockerfile)\n"
+		     "status: 0 nothing found, 5 warnings only, 1 errors or findings that count as such, 2 usage, 3 this host cannot\n");
 	else
-		puts("usage: dockcc [compile] [OPTION...] [CONTEXT|-]\n       dockcc build [OPTION...] CONTEXT\n"
+		puts("usage: dockcc [compile] [OPTION...] [CONTEXT|-]\n       dockcc build [OPTION...] CONTEXT\n       dockcc check [OPTION...] FILE...\n"
 		     "compiles a Dockerfile to a POSIX shell script that builds the image without a container engine\n");
 	for (size_t i = 0; i < NROWS; i++) {
 		char left[64];

@@ -5,10 +5,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum command { COMMAND_COMPILE, COMMAND_BUILD };
+enum command { COMMAND_COMPILE, COMMAND_BUILD, COMMAND_CHECK };
 
 /* Exit statuses: ux.md. */
-enum { EXIT_GOOD = 0, EXIT_INPUT = 1, EXIT_USAGE = 2, EXIT_HOST = 3 };
+enum { EXIT_GOOD = 0, EXIT_INPUT = 1, EXIT_USAGE = 2, EXIT_HOST = 3, EXIT_WARNINGS = 5 };
 
 struct string_list {
 	const char **v; /* NULL-terminated */
@@ -22,6 +22,7 @@ struct options {
 #include "options.def"
 #undef OPTION
 	const char *context; /* NULL: none given */
+	struct string_list files; /* of check */
 };
 
 /* Parses argv without the program's name.  NULL after a message on standard error (usage).  Owned by `ctx`. */

@@ -1,0 +1,176 @@
+/* Who is silenced: the check directive, its build argument, and comments above an instruction.  spec/checks.md,
+   "Configuration"; hadolint README, "Ignoring Rules". */
+#include <ctype.h>
+#include <string.h>
+
+#include "../base/mem.h"
+#include "walk.h"
+
+static char *
+trimmed(const void *ctx, const char *s, size_t n)
+{
+	while (n > 0 && isspace((unsigned char)*s))
+		s++, n--;
+	while (n > 0 && isspace((unsigned char)s[n - 1]))
+		n--;
+	return mem_dup(ctx, s, n);
+}
+
+static void
+names_split(const void *ctx, struct rule_set *set, const char *list)
+{
+	size_t cap = 0;
+
+	*set = (struct rule_set){ 0 };
+	while (*list != '\0') {
+		size_t n = strcspn(list, ",");
+
+		mem_room(ctx, set->names, set->n + 1, &cap);
+		set->names[set->n] = trimmed(ctx, list, n);
+		set->all = set->all || strcmp(set->names[set->n], "all") == 0;
+		set->n++;
+		list += n + (list[n] == ',');
+	}
+}
+
+/* Go's strconv.ParseBool. */
+static bool
+boolean(const char *s, bool *value)
+{
+	static const char *const words[] = { "1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False" };
+
+	for (size_t k = 0; k < 12; k++) {
+		if (strcmp(s, words[k]) == 0) {
+			*value = k < 6;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* NULL, or what is wrong with it. */
+static const char *
+config_parse(const void *ctx, struct config *out, const char *text)
+{
+	for (unsigned part = 0; *text != '\0' || part == 0; part++) {
+		size_t n = part < 2 ? strcspn(text, ";") : strlen(text), equals = strcspn(text, "=");
+		char *key, *value;
+
+		if (equals >= n)
+			return mem_printf(ctx, "\"%.*s\" has no '='", (int)(n < 80 ? n : 80), text);
+		key = trimmed(ctx, text, equals);
+		value = trimmed(ctx, text + equals + 1, n - equals - 1);
+		if (strcmp(key, "skip") == 0)
+			names_split(ctx, &out->skip, value);
+		else if (strcmp(key, "experimental") == 0)
+			names_split(ctx, &out->experimental, value);
+		else if (strcmp(key, "error") != 0)
+			return mem_printf(ctx, "there is no \"%s\"; skip, error and experimental are known", key);
+		else if (!boolean(value, &out->error))
+			return mem_printf(ctx, "error is true or false, not \"%s\"", value);
+		text += n + (text[n] == ';');
+	}
+	return NULL;
+}
+
+/* The reference looks for this directive by itself: only at the start of a line, up to the first blank of the value,
+   and a first line `#!` does not count. */
+static const char *
+directive_value(struct check *c, struct span *at)
+{
+	const struct unit *u = c->u;
+
+	for (size_t k = 0; k < u->ndirectives; k++) {
+		const struct directive *x = &u->directives[k];
+
+		if (strcmp(x->name, "check") != 0 || (x->at.begin > 0 && u->source->text[x->at.begin - 1] != '\n' && x->at.begin != 3))
+			continue;
+		*at = x->value_at;
+		return mem_dup(c->scratch, x->value, strcspn(x->value, " \t\v\f\r"));
+	}
+	return NULL;
+}
+
+bool
+config_read(struct check *c)
+{
+	struct span at = { 0, 0 };
+	const char *text = c->o->directive, *why;
+	struct diag_item *item;
+
+	if (text == NULL)
+		text = directive_value(c, &at);
+	if (text == NULL || (why = config_parse(c->d, &c->config, text)) == NULL)
+		return true;
+	item = diag_add(c->d, DIAG_BAD_CHECK_DIRECTIVE, c->u->source, at, "%s: %s",
+	                c->o->directive != NULL ? "BUILDKIT_DOCKERFILE_CHECK" : "check", why);
+	if (c->o->directive != NULL)
+		item->line = 0;
+	return false;
+}
+
+bool
+rule_in(const struct rule_set *set, const struct check_rule *rule)
+{
+	for (size_t k = 0; k < set->n && !set->all; k++) {
+		if (strcmp(set->names[k], rule->name) == 0 || strcmp(set->names[k], rule->plain) == 0 ||
+		    (rule->alias != NULL && strcmp(set->names[k], rule->alias) == 0))
+			return true;
+	}
+	return set->all;
+}
+
+/* `# hadolint ignore=DL3008,SC2046`. */
+static bool
+hadolint_ignores(const void *ctx, const char *text, const struct check_rule *rule)
+{
+	struct rule_set set;
+	const char *list;
+
+	if (strncmp(text, "hadolint", 8) != 0 || (list = strstr(text, "ignore=")) == NULL)
+		return false;
+	list += 7;
+	names_split(ctx, &set, mem_dup(ctx, list, strcspn(list, " \t#")));
+	set.all = false;
+	return rule_in(&set, rule);
+}
+
+/* `# check=skip=RULE` above one instruction: BuildKit 0.27. */
+static bool
+comment_config(const void *ctx, const char *text, struct config *out)
+{
+	*out = (struct config){ 0 };
+	if (strncmp(text, "check", 5) != 0)
+		return false;
+	text += 5 + strspn(text + 5, " \t");
+	if (*text != '=')
+		return false;
+	text += 1 + strspn(text + 1, " \t");
+	return config_parse(ctx, out, mem_dup(ctx, text, strcspn(text, " \t\v\f\r"))) == NULL;
+}
+
+bool
+config_ignored(const struct check *c, const struct check_rule *rule, const struct inst *i)
+{
+	for (size_t k = 0; i != NULL && k < i->ncomments; k++) {
+		struct config one;
+
+		if (hadolint_ignores(c->scratch, i->comments[k].text, rule))
+			return true;
+		if (comment_config(c->scratch, i->comments[k].text, &one) && rule_in(&one.skip, rule))
+			return true;
+	}
+	return false;
+}
+
+bool
+config_asked(const struct check *c, const struct check_rule *rule, const struct inst *i)
+{
+	for (size_t k = 0; i != NULL && k < i->ncomments; k++) {
+		struct config one;
+
+		if (comment_config(c->scratch, i->comments[k].text, &one) && rule_in(&one.experimental, rule))
+			return true;
+	}
+	return false;
+}

@@ -1,0 +1,101 @@
+/* What the rules share: the state of one run, values of variables, and the report. */
+#ifndef CHECK_WALK_H
+#define CHECK_WALK_H
+
+#include "../front/ast.h"
+#include "../front/word.h"
+#include "check.h"
+
+/* A small hash table from names to values. */
+struct map_slot {
+	const char *key; /* NULL: free */
+	const char *value;
+	size_t number;
+};
+struct map {
+	struct map_slot *v;
+	size_t n, cap;
+};
+struct map_slot *map_get(const struct map *m, const char *key);
+struct map_slot *map_put(const void *ctx, struct map *m, const char *key);
+
+/* Variables of a stage: those of the stage it builds on are behind `parent`.  A slot without value is an ARG that was
+   declared and got none. */
+struct env {
+	const struct env *parent;
+	struct map vars;
+};
+
+struct rule_set {
+	bool all;
+	const char **names;
+	size_t n;
+};
+
+struct config {
+	struct rule_set skip, experimental;
+	bool error;
+};
+
+struct used {
+	const struct inst *cmd, *entrypoint, *healthcheck;
+};
+
+struct check_stage {
+	const struct stage *ast;
+	struct check_stage *parent;  /* the stage of this file it builds on */
+	struct env env;
+	bool shell;                  /* a SHELL stands above here or in the parent */
+	bool workdir;
+	struct used used;
+};
+
+/* Where the reference would stop: spec/checks.md, "An error stops the evaluation". */
+enum check_phase { CHECK_READ, CHECK_PARSE, CHECK_NAMES, CHECK_FROM, CHECK_STEPS, CHECK_DONE };
+
+struct check {
+	const struct unit *u;
+	const struct check_options *o;
+	struct diag *d;
+	struct config config;
+	struct env globals;
+	struct check_stage *stages;
+	struct ignore *ignore;
+	enum check_phase stop;      /* the phase that fails... */
+	unsigned stop_line;         /* ...at this line */
+	bool stopped;               /* what is found now the reference does not find */
+	const struct inst *trigger; /* the ONBUILD of the parent that is being run, NULL: none */
+	void *scratch;              /* freed after each instruction */
+};
+
+/* ---- reports (check.c) ---- */
+struct diag_item *check_report(struct check *c, enum diag_id id, const struct inst *i, struct span at, const char *fmt, ...)
+	__attribute__((format(printf, 5, 6)));
+bool check_wants(const struct check *c, enum diag_id id);
+
+/* ---- configuration (config.c) ---- */
+bool config_read(struct check *c);
+/* Whether a comment above `i` silences the rule, or turns it on when it is experimental. */
+bool config_ignored(const struct check *c, const struct check_rule *rule, const struct inst *i);
+bool config_asked(const struct check *c, const struct check_rule *rule, const struct inst *i);
+bool rule_in(const struct rule_set *set, const struct check_rule *rule);
+
+/* ---- variables (env.c) ---- */
+const char *env_value(const struct env *e, const char *name, bool *declared);
+void env_set(struct check *c, struct env *e, const char *name, const char *value);
+/* The expansion of a word, owned by the scratch; reports each name that `e` does not know as `id` when `i` is given.
+   NULL when the word cannot be expanded. */
+const char *env_expand(struct check *c, const struct env *e, const struct text *t, bool raw, enum diag_id id, const struct inst *i);
+const char *env_expand_flag(struct check *c, const struct env *e, const struct flag *f, enum diag_id id, const struct inst *i);
+/* Global ARGs and platform arguments; `defaults`: as if no build argument were given.  False when one cannot be expanded. */
+bool env_globals(struct check *c, struct env *e, bool defaults);
+
+/* ---- the groups of rules ---- */
+void rules_read(struct check *c);                                 /* form.c */
+void rules_parse(struct check *c, const struct inst *i, const struct stage *s);
+void rules_names(struct check *c);                                /* names.c */
+void rules_from(struct check *c, struct check_stage *s);
+void rules_step(struct check *c, struct check_stage *s, const struct inst *i); /* steps.c */
+void rules_run(struct check *c, struct check_stage *s, const struct inst *i);  /* run.c */
+
+#endif

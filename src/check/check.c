@@ -61,7 +61,28 @@ apply_config(struct check *c)
 static bool
 reference_agrees(enum diag_id id)
 {
-	return id != DIAG_UNDECIDED && id != DIAG_NUL_BYTE && id != DIAG_UNKNOWN_TARGET;
+	return id != DIAG_UNDECIDED && id != DIAG_NUL_BYTE && id != DIAG_EMPTY_COMMAND;
+}
+
+/* The item that the reference names, of those from `first` on; d->n: none.  Images are resolved side by side, and the
+   one that was begun last comes first. */
+static size_t
+decisive(const struct check *c, size_t first, enum sema_phase reached)
+{
+	const struct diag *d = c->d;
+	unsigned last = c->u->stages[c->u->nstages - 1]->from->line_start;
+	size_t found = d->n;
+
+	for (; first < d->n; first++) {
+		enum diag_id id = d->items[first].id;
+
+		/* without a stage of the name it takes an image of that name to exist */
+		if (!reference_agrees(id) || (reached == SEMA_STEPS && id == DIAG_UNKNOWN_STAGE))
+			continue;
+		if (found == d->n || (reached == SEMA_NAMES && id == DIAG_BAD_REFERENCE && d->items[first].line == last))
+			found = first;
+	}
+	return found;
 }
 
 static bool
@@ -74,8 +95,35 @@ lexical(const struct diag *d, size_t n)
 	return false;
 }
 
+/* A global SOURCE_DATE_EPOCH is a number or names a stage of one remote ADD, whose time is taken: spec/execution.md,
+   "SOURCE_DATE_EPOCH", [new]. */
 static void
-find_stop(struct check *c, struct check_result *r)
+epoch_check(struct check *c)
+{
+	struct env e = { 0 };
+	bool declared;
+	const char *value = env_globals(c, &e, false) ? env_value(&e, "SOURCE_DATE_EPOCH", &declared) : NULL;
+
+	if (value == NULL || *value == '\0' || value[strspn(value, "-+0123456789")] == '\0')
+		return;
+	c->result.refused = true;
+	c->stop = CHECK_STEPS;
+	for (size_t k = 0; k < c->u->nstages; k++) {
+		const struct stage *s = c->u->stages[k];
+
+		if (s->name == NULL || strcmp(s->name, value) != 0)
+			continue;
+		if (s->ninsts == 1 && s->insts[0]->kind == INST_ADD && strstr(s->insts[0]->args[0].text.s, "://") != NULL) {
+			c->result.refused = false;
+			c->stop = CHECK_DONE;
+		} else {
+			c->result.error_line = s->from->line_start;
+		}
+	}
+}
+
+static void
+find_stop(struct check *c)
 {
 	struct sema_options o = *c->o->sema;
 	enum sema_phase reached = SEMA_DONE;
@@ -84,29 +132,39 @@ find_stop(struct check *c, struct check_result *r)
 	c->stop = CHECK_DONE;
 	if (!c->u->ok) {
 		c->stop = lexical(c->d, c->d->n) ? CHECK_READ : CHECK_PARSE;
-		c->stop_line = c->u->error_line;
-	} else {
-		o.freeze = o.all_stages = true;
-		o.reached = &reached;
-		talloc_free(sema_build(NULL, c->u, &o, c->d));
-		while (first < c->d->n && !reference_agrees(c->d->items[first].id))
-			first++;
-		if (first == c->d->n)
-			return;
-		c->stop = reached == SEMA_FROM ? CHECK_FROM : reached == SEMA_NAMES ? CHECK_STEPS : CHECK_STEPS;
-		c->stop_line = reached == SEMA_NAMES ? 0 : c->d->items[first].line;
-		r->error_line = c->d->items[first].line;
+		c->stop_line = c->result.error_line = c->u->error_line;
+		c->result.refused = true;
+		return;
 	}
-	r->refused = true;
-	if (!c->u->ok)
-		r->error_line = c->u->error_line;
+	o.freeze = o.all_stages = true;
+	o.reached = &reached;
+	talloc_free(sema_build(c->scratch, c->u, &o, c->d));
+	if ((first = decisive(c, first, reached)) == c->d->n) {
+		epoch_check(c);
+		return;
+	}
+	c->result.refused = true;
+	/* for a variable in --from the reference has no line */
+	c->result.error_line = c->d->items[first].id == DIAG_VARIABLE_IN_FROM ? 0 : c->d->items[first].line;
+	c->stop = reached == SEMA_FROM ? CHECK_FROM : CHECK_STEPS;
+	c->stop_line = reached == SEMA_NAMES ? 0 : c->d->items[first].line;
+}
+
+void
+check_fails(struct check *c, const struct inst *i)
+{
+	if (c->stopped || c->stop != CHECK_DONE)
+		return;
+	c->stop = CHECK_STEPS;
+	c->stop_line = c->result.error_line = i->line_start;
+	c->result.refused = true;
 }
 
 /* Called when a phase comes to an instruction: behind the error nothing counts. */
 static void
 arrive(struct check *c, enum check_phase phase, unsigned line)
 {
-	if (phase > c->stop || (phase == c->stop && line >= c->stop_line))
+	if (phase > c->stop || (phase == c->stop && line > c->stop_line))
 		c->stopped = true;
 }
 
@@ -119,10 +177,30 @@ next_scratch(struct check *c)
 	c->scratch = talloc_new(NULL);
 }
 
+/* The instruction that is refused is looked at before it is. */
+static void
+parse_refused(struct check *c)
+{
+	const struct inst *i = c->u->refused;
+	struct stage s = { .from = i };
+
+	if (i == NULL || i->line_start != c->stop_line)
+		return;
+	if (i->kind == INST_FROM && i->nargs >= 3) {
+		s.name_raw = i->args[2].text.s;
+		s.name_at = i->args[2].text.at;
+		s.as_at = i->args[1].text.at;
+		s.name = check_lower(c, s.name_raw);
+	}
+	rules_parse(c, i, i->kind == INST_FROM ? &s : NULL);
+}
+
 static void
 walk_parse(struct check *c)
 {
 	const struct unit *u = c->u;
+
+	parse_refused(c);
 
 	for (size_t k = 0; k < u->nmeta_args; k++) {
 		arrive(c, CHECK_PARSE, u->meta_args[k]->line_start);
@@ -145,15 +223,16 @@ static void
 walk_from(struct check *c)
 {
 	struct map names = { 0 };
-	bool good = env_globals(c, &c->globals, false);
 
+	if (!env_globals(c, &c->globals, false))
+		c->stopped = true;
 	for (size_t k = 0; k < c->u->nstages; k++) {
 		struct check_stage *s = &c->stages[k];
 		const char *base;
 		const struct map_slot *parent;
 
 		s->ast = c->u->stages[k];
-		arrive(c, CHECK_FROM, good ? s->ast->from->line_start : 0);
+		arrive(c, CHECK_FROM, s->ast->from->line_start);
 		rules_from(c, s);
 		base = env_expand(c, &c->globals, &s->ast->base.text, false, DIAG_COUNT, NULL);
 		parent = base != NULL ? map_get(&names, base) : NULL;
@@ -217,9 +296,8 @@ walk_steps(struct check *c)
 static void
 walk(struct check *c)
 {
-	arrive(c, CHECK_READ, 0);
-	rules_read(c);
 	c->stopped = c->stop == CHECK_READ;
+	rules_read(c);
 	walk_parse(c);
 	c->stopped = c->stop <= CHECK_PARSE;
 	if (!c->u->ok)
@@ -243,19 +321,18 @@ struct check_result
 check_unit(const struct unit *u, const struct check_options *o, struct diag *d)
 {
 	struct check c = { .u = u, .o = o, .d = d, .scratch = talloc_new(NULL), .ignore = ignore_read(o) };
-	struct check_result r = { 0 };
 
 	c.stages = mem_array(d, struct check_stage, u->nstages + 1);
 	if (config_read(&c)) {
 		apply_config(&c);
-		find_stop(&c, &r);
+		find_stop(&c);
 		walk(&c);
 	} else {
-		r.refused = true;
-		r.error_line = d->items[d->n - 1].line;
+		c.result.refused = true;
+		c.result.error_line = d->items[d->n - 1].line;
 	}
-	r.error = c.config.error;
+	c.result.error = c.config.error;
 	ignore_free(c.ignore);
 	talloc_free(c.scratch);
-	return r;
+	return c.result;
 }

@@ -39,6 +39,7 @@ struct check_options {
 	const char *ignore;     /* text of the ignore file, NULL: none */
 	size_t ignore_len;
 	const char *ignore_name; /* as shown */
+	bool reference;         /* hadolint's comments do not silence BuildKit's rules */
 	const char *shellcheck; /* its path, NULL: not asked for */
 };
 

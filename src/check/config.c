@@ -155,7 +155,7 @@ config_ignored(const struct check *c, const struct check_rule *rule, const struc
 	for (size_t k = 0; i != NULL && k < i->ncomments; k++) {
 		struct config one;
 
-		if (hadolint_ignores(c->scratch, i->comments[k].text, rule))
+		if (!(c->o->reference && strcmp(rule->group, "build") == 0) && hadolint_ignores(c->scratch, i->comments[k].text, rule))
 			return true;
 		if (comment_config(c->scratch, i->comments[k].text, &one) && rule_in(&one.skip, rule))
 			return true;

@@ -64,12 +64,12 @@ static void
 from_form(struct check *c, const struct stage *s)
 {
 	const struct inst *i = s->from;
-	const char *as = i->nargs == 3 ? i->args[1].text.s : NULL;
+	const char *as = i->nargs >= 3 ? i->args[1].text.s : NULL;
 	struct diag_item *item;
 
 	if (as == NULL)
 		return;
-	if (!all_lower(s->name_raw)) {
+	if (i->nargs == 3 && !all_lower(s->name_raw)) {
 		item = check_report(c, DIAG_STAGE_NAME_CASING, i, s->name_at, "the stage name %s has capital letters", s->name_raw);
 		diag_fix(c->d, item, NULL, "%s", s->name);
 	}

@@ -143,10 +143,10 @@ platform_words(const void *ctx, const char *platform, const char **os, const cha
 	}
 }
 
-static char *
-lower_case(const void *ctx, const char *s)
+char *
+check_lower(struct check *c, const char *s)
 {
-	char *copy = mem_str(ctx, s);
+	char *copy = mem_str(c->scratch, s);
 
 	for (char *p = copy; *p != '\0'; p++)
 		*p = (char)tolower((unsigned char)*p);
@@ -161,7 +161,7 @@ const_platform(struct check *c, const struct stage *s, const char *platform)
 	if (!platform_valid(platform))
 		return;
 	platform_words(c->scratch, platform, &os, &arch);
-	if (strstr(name, lower_case(c->scratch, os)) != NULL || strstr(name, lower_case(c->scratch, arch)) != NULL)
+	if (strstr(name, check_lower(c, os)) != NULL || strstr(name, check_lower(c, arch)) != NULL)
 		return;
 	check_report(c, DIAG_CONST_PLATFORM, s->from, s->platform_at, "--platform is written out as %s", platform);
 }

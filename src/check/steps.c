@@ -14,7 +14,11 @@
 static const char *
 expand(struct check *c, struct check_stage *s, const struct text *t, const struct inst *i)
 {
-	return env_expand(c, &s->env, t, false, DIAG_UNDEFINED_VAR, i);
+	const char *value = env_expand(c, &s->env, t, false, DIAG_UNDEFINED_VAR, i);
+
+	if (value == NULL)
+		check_fails(c, i);
+	return value;
 }
 
 /* ---- ENV, LABEL, ARG ---- */
@@ -42,8 +46,10 @@ secret(struct check *c, const struct inst *i, const char *name, struct span at)
 		"apikey", "auth", "credential", "credentials", "key", "password", "pword", "passwd", "secret", "token",
 	};
 	static const char *const harmless[] = { "public" };
+	const char *last = name != NULL ? strrchr(name, '_') : NULL;
 
-	if (name != NULL && has_word(name, words, sizeof words / sizeof words[0]) && !has_word(name, harmless, 1))
+	if (name != NULL && has_word(name, words, sizeof words / sizeof words[0]) && !has_word(name, harmless, 1) &&
+	    (last == NULL || (strcasecmp(last, "_file") != 0 && strcasecmp(last, "_version") != 0)))
 		check_report(c, DIAG_SECRETS_IN_ENV, i, at, "%s looks like a secret and stays readable in the image", name);
 }
 
@@ -222,7 +228,7 @@ expose_word(struct check *c, const struct inst *i, const struct word *w, char *p
 			continue;
 		for (char *p = proto; p != NULL && *p != '\0'; p++)
 			capital = capital || isupper((unsigned char)*p);
-		if (memchr(port, ':', number) != NULL)
+		if (memchr(port + strspn(port, ":"), ':', number - strspn(port, ":")) != NULL)
 			check_report(c, DIAG_EXPOSE_FORMAT, i, w->text.at, "%s: only the port of the container counts here", port);
 		if (!capital)
 			continue;
@@ -238,7 +244,8 @@ static void
 expose_step(struct check *c, struct check_stage *s, const struct inst *i)
 {
 	for (size_t k = 0; k < i->nargs; k++) {
-		const char *ports = expand(c, s, &i->args[k].text, i);
+		/* here the reference does not look at names */
+		const char *ports = env_expand(c, &s->env, &i->args[k].text, false, DIAG_UNDEFINED_VAR, NULL);
 
 		if (ports != NULL)
 			expose_word(c, i, &i->args[k], mem_str(c->scratch, ports));
@@ -258,8 +265,12 @@ workdir_step(struct check *c, struct check_stage *s, const struct inst *i)
 static void
 words_step(struct check *c, struct check_stage *s, const struct inst *i)
 {
-	for (size_t k = 0; k < i->nargs; k++)
-		expand(c, s, &i->args[k].text, i);
+	for (size_t k = 0; k < i->nargs; k++) {
+		const char *value;
+
+		if ((value = expand(c, s, &i->args[k].text, i)) != NULL && *value == '\0' && i->kind == INST_VOLUME)
+			check_fails(c, i);
+	}
 }
 
 void

@@ -63,6 +63,7 @@ struct check {
 	struct ignore *ignore;
 	enum check_phase stop;      /* the phase that fails... */
 	unsigned stop_line;         /* ...at this line */
+	struct check_result result;
 	bool stopped;               /* what is found now the reference does not find */
 	const struct inst *trigger; /* the ONBUILD of the parent that is being run, NULL: none */
 	void *scratch;              /* freed after each instruction */
@@ -71,6 +72,9 @@ struct check {
 /* ---- reports (check.c) ---- */
 struct diag_item *check_report(struct check *c, enum diag_id id, const struct inst *i, struct span at, const char *fmt, ...)
 	__attribute__((format(printf, 5, 6)));
+/* The reference fails at `i` if the base image is as bare as it is taken to be. */
+void check_fails(struct check *c, const struct inst *i);
+char *check_lower(struct check *c, const char *s);
 bool check_wants(const struct check *c, enum diag_id id);
 
 /* ---- configuration (config.c) ---- */

@@ -91,6 +91,7 @@ read_options(const void *ctx, struct run *r)
 		return usage("--fix takes nothing or =diff, not %s", fix);
 	r->fix = fix == NULL ? FIX_NOT : *fix == '\0' ? FIX_FILE : FIX_DIFF;
 	r->co.sema = so;
+	r->co.reference = r->format == JSON;
 	for (size_t k = 0; k < so->nbuild_args; k++) {
 		if (strcmp(so->build_args[k].name, "BUILDKIT_DOCKERFILE_CHECK") == 0)
 			r->co.directive = so->build_args[k].value;

@@ -135,6 +135,7 @@ struct unit {
 	size_t nstages;
 	const struct gap *gaps; /* also of instructions that are refused */
 	size_t ngaps;
+	const struct inst *refused; /* the first that the second phase refuses, NULL: none */
 	bool ok;             /* no error in either phase */
 	uint32_t error_line; /* the one line the reference would name, when !ok */
 };

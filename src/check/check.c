@@ -251,9 +251,13 @@ stage_begin(struct check *c, struct check_stage *s)
 	if (s->parent != NULL) {
 		s->env.parent = &s->parent->env;
 		s->shell = s->parent->shell;
+		s->posix = s->parent->posix;
+		s->pipefail = s->parent->pipefail;
+		s->user = s->parent->user;
 		s->workdir = s->parent->workdir;
 		return;
 	}
+	s->posix = strstr(s->ast->base.text.s, "windows") == NULL && strstr(s->ast->base.text.s, "nanoserver") == NULL;
 	env_set(c, &s->env, "PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
 }
 
@@ -284,12 +288,14 @@ walk_steps(struct check *c)
 
 		stage_begin(c, s);
 		arrive(c, CHECK_STEPS, s->ast->from->line_start);
+		rules_base(c, s);
 		walk_triggers(c, s);
 		for (size_t n = 0; n < s->ast->ninsts; n++) {
 			arrive(c, CHECK_STEPS, s->ast->insts[n]->line_start);
 			rules_step(c, s, s->ast->insts[n]);
 			next_scratch(c);
 		}
+		rules_stage_end(c, s);
 	}
 }
 

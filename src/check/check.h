@@ -18,7 +18,7 @@ struct check_rule {
 	enum diag_id id;
 	const char *name;  /* BuildKit's for its rules, ours else; shown in messages */
 	const char *plain; /* the name in small letters and dashes */
-	const char *alias; /* hadolint's number or another tool's name for the same; NULL: none */
+	const char *alias; /* hadolint's numbers for the same, parted by commas; NULL: none */
 	const char *group; /* "build", "experimental", "wrong", "taste" */
 };
 
@@ -26,6 +26,8 @@ const struct check_rule *check_rules(size_t *n);
 const struct check_rule *check_rule_of(enum diag_id id);
 /* The rule of a name, a plain name or an alias, as written; NULL: none. */
 const struct check_rule *check_rule_find(const char *name);
+
+bool check_rule_is(const struct check_rule *r, const char *name);
 
 /* One -W option without the W: "all", "none", "error", "error=X", "X", "no-X", "" (show everything that is on).  Sets
    levels of `d`.  False when there is no such rule; *near is then the most similar name or NULL. */

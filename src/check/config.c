@@ -113,8 +113,7 @@ bool
 rule_in(const struct rule_set *set, const struct check_rule *rule)
 {
 	for (size_t k = 0; k < set->n && !set->all; k++) {
-		if (strcmp(set->names[k], rule->name) == 0 || strcmp(set->names[k], rule->plain) == 0 ||
-		    (rule->alias != NULL && strcmp(set->names[k], rule->alias) == 0))
+		if (check_rule_is(rule, set->names[k]))
 			return true;
 	}
 	return set->all;

@@ -30,13 +30,30 @@ check_rule_of(enum diag_id id)
 	return NULL;
 }
 
+bool
+check_rule_is(const struct check_rule *r, const char *name)
+{
+	const char *alias = r->alias;
+	size_t n = strlen(name);
+
+	if (strcmp(r->name, name) == 0 || strcmp(r->plain, name) == 0)
+		return true;
+	while (alias != NULL) {
+		if (n > 0 && strncmp(alias, name, n) == 0 && (alias[n] == '\0' || alias[n] == ','))
+			return true;
+		alias = strchr(alias, ',');
+		alias = alias != NULL ? alias + 1 : NULL;
+	}
+	return false;
+}
+
 const struct check_rule *
 check_rule_find(const char *name)
 {
 	for (size_t k = 0; k < NRULES; k++) {
 		const struct check_rule *r = &rules[k];
 
-		if (strcmp(r->name, name) == 0 || strcmp(r->plain, name) == 0 || (r->alias != NULL && strcmp(r->alias, name) == 0))
+		if (check_rule_is(r, name))
 			return r;
 	}
 	return NULL;

@@ -273,9 +273,26 @@ words_step(struct check *c, struct check_stage *s, const struct inst *i)
 	}
 }
 
+/* cmd and PowerShell have another grammar. */
+static void
+shell_step(struct check_stage *s, const struct inst *i)
+{
+	static const char *const known[] = { "sh", "bash", "ash", "dash", "ksh", "mksh", "zsh", "busybox" };
+	const char *name = i->args[0].text.s, *slash = strrchr(name, '/');
+
+	s->shell = true;
+	s->posix = s->pipefail = false;
+	for (size_t k = 0; k < sizeof known / sizeof known[0]; k++)
+		s->posix = s->posix || strcmp(known[k], slash != NULL ? slash + 1 : name) == 0;
+	for (size_t k = 1; k < i->nargs; k++)
+		s->pipefail = s->pipefail || strstr(i->args[k].text.s, "pipefail") != NULL;
+}
+
 void
 rules_step(struct check *c, struct check_stage *s, const struct inst *i)
 {
+	rules_habit(c, s, i);
+	s->before = i;
 	switch (i->kind) {
 	case INST_ENV:
 	case INST_LABEL:
@@ -290,6 +307,7 @@ rules_step(struct check *c, struct check_stage *s, const struct inst *i)
 		break;
 	case INST_RUN:
 		run_step(c, s, i);
+		rules_run(c, s, i);
 		break;
 	case INST_CMD:
 	case INST_ENTRYPOINT:
@@ -310,7 +328,7 @@ rules_step(struct check *c, struct check_stage *s, const struct inst *i)
 		words_step(c, s, i);
 		break;
 	case INST_SHELL:
-		s->shell = true;
+		shell_step(s, i);
 		break;
 	case INST_MAINTAINER:
 	case INST_ONBUILD:

@@ -3,6 +3,7 @@
 #define CHECK_WALK_H
 
 #include "../front/ast.h"
+#include "../front/shell.h"
 #include "../front/word.h"
 #include "check.h"
 
@@ -45,6 +46,10 @@ struct check_stage {
 	const struct stage *ast;
 	struct check_stage *parent;  /* the stage of this file it builds on */
 	struct env env;
+	bool posix;                  /* the shell of RUN is one that the grammar knows */
+	bool pipefail;               /* SHELL sets it */
+	const struct inst *before;   /* the instruction above in the stage */
+	const struct inst *user;     /* the last USER */
 	bool shell;                  /* a SHELL stands above here or in the parent */
 	bool workdir;
 	struct used used;
@@ -52,6 +57,16 @@ struct check_stage {
 
 /* Where the reference would stop: spec/checks.md, "An error stops the evaluation". */
 enum check_phase { CHECK_READ, CHECK_PARSE, CHECK_NAMES, CHECK_FROM, CHECK_STEPS, CHECK_DONE };
+
+/* A simple command behind sudo, env and the like. */
+struct command {
+	const struct shell_node *node;
+	const char *name;             /* last component */
+	const struct shell_word *v;   /* its words, the name first */
+	size_t n;
+	const struct shell_word *verb; /* the first word that is no option, NULL: none */
+	size_t verb_at;
+};
 
 struct check {
 	const struct unit *u;
@@ -65,6 +80,7 @@ struct check {
 	unsigned stop_line;         /* ...at this line */
 	struct check_result result;
 	bool stopped;               /* what is found now the reference does not find */
+	bool wget, curl;            /* met so far */
 	const struct inst *trigger; /* the ONBUILD of the parent that is being run, NULL: none */
 	void *scratch;              /* freed after each instruction */
 };
@@ -75,6 +91,9 @@ struct diag_item *check_report(struct check *c, enum diag_id id, const struct in
 /* The reference fails at `i` if the base image is as bare as it is taken to be. */
 void check_fails(struct check *c, const struct inst *i);
 char *check_lower(struct check *c, const char *s);
+/* The text of a RUN in shell form as the shell reads it; false: there is none that this grammar knows.  run.c */
+bool run_text(const void *ctx, const struct inst *i, struct text *t);
+bool command_has(const struct command *cmd, const char *option); /* run.c */
 bool check_wants(const struct check *c, enum diag_id id);
 
 /* ---- configuration (config.c) ---- */
@@ -101,5 +120,10 @@ void rules_names(struct check *c);                                /* names.c */
 void rules_from(struct check *c, struct check_stage *s);
 void rules_step(struct check *c, struct check_stage *s, const struct inst *i); /* steps.c */
 void rules_run(struct check *c, struct check_stage *s, const struct inst *i);  /* run.c */
+void rules_command(struct check *c, struct check_stage *s, const struct inst *i, const struct command *cmd); /* commands.c */
+void rules_packages(struct check *c, const struct inst *i, const struct shell *sh, const struct command *cmd); /* packages.c */
+void rules_habit(struct check *c, struct check_stage *s, const struct inst *i); /* habits.c */
+void rules_stage_end(struct check *c, struct check_stage *s);
+void rules_base(struct check *c, struct check_stage *s);
 
 #endif

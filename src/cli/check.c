@@ -121,12 +121,33 @@ read_ignore(const void *ctx, struct run *r, const char *path)
 	r->co.ignore_name = name;
 }
 
+/* One fix may stand in the way of another or make it possible, so the text is looked at again until nothing is left. */
+static char *
+fix_all(const void *ctx, struct run *r, const struct check_file *f, size_t *len, unsigned *count)
+{
+	unsigned made;
+	char *text = check_fix(ctx, f->source, f->d, len, count);
+
+	for (unsigned round = 0; round < 20; round++) {
+		struct diag *d = diag_new(ctx);
+		struct source *source = source_new(ctx, f->name, text, *len);
+
+		levels(r, d);
+		check_unit(unit_parse(ctx, source, d), &r->co, d);
+		text = check_fix(ctx, source, d, len, &made);
+		*count += made;
+		if (made == 0)
+			break;
+	}
+	return text;
+}
+
 static int
 fix(const void *ctx, struct run *r, const char *path, const struct check_file *f)
 {
 	size_t len;
 	unsigned count;
-	char *text = check_fix(ctx, f->source, f->d, &len, &count);
+	char *text = fix_all(ctx, r, f, &len, &count);
 	struct stat st;
 
 	if (r->fix == FIX_DIFF || strcmp(path, "-") == 0) {

@@ -50,7 +50,8 @@ apply_config(struct check *c)
 
 		if (experimental && rule_in(&c->config.experimental, &rules[k]) && c->d->level[rules[k].id] == DIAG_OFF)
 			c->d->level[rules[k].id] = DIAG_WARNING;
-		else if (!experimental && rule_in(&c->config.skip, &rules[k]))
+		else if ((!experimental && rule_in(&c->config.skip, &rules[k])) ||
+		         (rule_in(&c->hadolint, &rules[k]) && !(c->o->reference && strcmp(rules[k].group, "build") == 0)))
 			c->d->level[rules[k].id] = DIAG_OFF;
 	}
 }
@@ -252,12 +253,14 @@ stage_begin(struct check *c, struct check_stage *s)
 		s->env.parent = &s->parent->env;
 		s->shell = s->parent->shell;
 		s->posix = s->parent->posix;
+		s->shell_name = s->parent->shell_name;
 		s->pipefail = s->parent->pipefail;
 		s->user = s->parent->user;
 		s->workdir = s->parent->workdir;
 		return;
 	}
-	s->posix = strstr(s->ast->base.text.s, "windows") == NULL && strstr(s->ast->base.text.s, "nanoserver") == NULL;
+	s->shell_name = "sh";
+	s->posix = c->u->escape != '`' && strstr(s->ast->base.text.s, "windows") == NULL && strstr(s->ast->base.text.s, "nanoserver") == NULL;
 	env_set(c, &s->env, "PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
 }
 
@@ -312,6 +315,7 @@ walk(struct check *c)
 	walk_from(c);
 	c->stopped = c->stop <= CHECK_FROM;
 	walk_steps(c);
+	scripts_check(c);
 }
 
 static struct ignore *

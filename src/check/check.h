@@ -42,7 +42,8 @@ struct check_options {
 	size_t ignore_len;
 	const char *ignore_name; /* as shown */
 	bool reference;         /* hadolint's comments do not silence BuildKit's rules */
-	const char *shellcheck; /* its path, NULL: not asked for */
+	const char *shellcheck; /* the program, looked up on the PATH; NULL: not asked for */
+	const char *shellcheck_severity; /* the least that is shown: warning, style... */
 };
 
 struct check_result {

@@ -92,24 +92,6 @@ directive_value(struct check *c, struct span *at)
 }
 
 bool
-config_read(struct check *c)
-{
-	struct span at = { 0, 0 };
-	const char *text = c->o->directive, *why;
-	struct diag_item *item;
-
-	if (text == NULL)
-		text = directive_value(c, &at);
-	if (text == NULL || (why = config_parse(c->d, &c->config, text)) == NULL)
-		return true;
-	item = diag_add(c->d, DIAG_BAD_CHECK_DIRECTIVE, c->u->source, at, "%s: %s",
-	                c->o->directive != NULL ? "BUILDKIT_DOCKERFILE_CHECK" : "check", why);
-	if (c->o->directive != NULL)
-		item->line = 0;
-	return false;
-}
-
-bool
 rule_in(const struct rule_set *set, const struct check_rule *rule)
 {
 	for (size_t k = 0; k < set->n && !set->all; k++) {
@@ -119,19 +101,31 @@ rule_in(const struct rule_set *set, const struct check_rule *rule)
 	return set->all;
 }
 
-/* `# hadolint ignore=DL3008,SC2046`. */
+/* The list of `# hadolint ignore=DL3008,SC2046`, or of the global form; false: the comment is none. */
+static bool
+hadolint_list(const void *ctx, const char *text, bool global, struct rule_set *set)
+{
+	static const char word[] = "hadolint", all[] = "global";
+	const char *list;
+
+	if (strncmp(text, word, sizeof word - 1) != 0)
+		return false;
+	text += sizeof word - 1;
+	text += strspn(text, " \t");
+	if ((strncmp(text, all, sizeof all - 1) == 0) != global || (list = strstr(text, "ignore=")) == NULL)
+		return false;
+	list += 7;
+	names_split(ctx, set, mem_dup(ctx, list, strcspn(list, " \t#")));
+	set->all = false;
+	return true;
+}
+
 static bool
 hadolint_ignores(const void *ctx, const char *text, const struct check_rule *rule)
 {
 	struct rule_set set;
-	const char *list;
 
-	if (strncmp(text, "hadolint", 8) != 0 || (list = strstr(text, "ignore=")) == NULL)
-		return false;
-	list += 7;
-	names_split(ctx, &set, mem_dup(ctx, list, strcspn(list, " \t#")));
-	set.all = false;
-	return rule_in(&set, rule);
+	return hadolint_list(ctx, text, false, &set) && rule_in(&set, rule);
 }
 
 /* `# check=skip=RULE` above one instruction: BuildKit 0.27. */
@@ -162,6 +156,43 @@ config_ignored(const struct check *c, const struct check_rule *rule, const struc
 	return false;
 }
 
+static bool
+named(const struct rule_set *set, const char *code)
+{
+	for (size_t k = 0; k < set->n; k++) {
+		if (strcmp(set->names[k], code) == 0)
+			return true;
+	}
+	return set->all;
+}
+
+bool
+config_ignored_code(const struct check *c, const char *code, const struct inst *i)
+{
+	if (named(&c->config.skip, code) || named(&c->hadolint, code))
+		return true;
+	for (size_t k = 0; i != NULL && k < i->ncomments; k++) {
+		struct rule_set set;
+		struct config one;
+
+		if ((hadolint_list(c->scratch, i->comments[k].text, false, &set) && named(&set, code)) ||
+		    (comment_config(c->scratch, i->comments[k].text, &one) && named(&one.skip, code)))
+			return true;
+	}
+	return false;
+}
+
+/* `# hadolint global ignore=` above the first instruction. */
+static void
+global_ignores(struct check *c)
+{
+	const struct unit *u = c->u;
+	const struct inst *first = u->nmeta_args > 0 ? u->meta_args[0] : u->nstages > 0 ? u->stages[0]->from : NULL;
+
+	for (size_t k = 0; first != NULL && k < first->ncomments; k++)
+		hadolint_list(c->d, first->comments[k].text, true, &c->hadolint);
+}
+
 bool
 config_asked(const struct check *c, const struct check_rule *rule, const struct inst *i)
 {
@@ -171,5 +202,24 @@ config_asked(const struct check *c, const struct check_rule *rule, const struct 
 		if (comment_config(c->scratch, i->comments[k].text, &one) && rule_in(&one.experimental, rule))
 			return true;
 	}
+	return false;
+}
+
+bool
+config_read(struct check *c)
+{
+	struct span at = { 0, 0 };
+	const char *text = c->o->directive, *why;
+	struct diag_item *item;
+
+	global_ignores(c);
+	if (text == NULL)
+		text = directive_value(c, &at);
+	if (text == NULL || (why = config_parse(c->d, &c->config, text)) == NULL)
+		return true;
+	item = diag_add(c->d, DIAG_BAD_CHECK_DIRECTIVE, c->u->source, at, "%s: %s",
+	                c->o->directive != NULL ? "BUILDKIT_DOCKERFILE_CHECK" : "check", why);
+	if (c->o->directive != NULL)
+		item->line = 0;
 	return false;
 }

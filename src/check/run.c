@@ -163,12 +163,14 @@ rules_run(struct check *c, struct check_stage *s, const struct inst *i)
 
 	if (!s->posix || c->trigger != NULL)
 		return;
-	if (i->form == FORM_EXEC)
+	if (i->form == FORM_EXEC) {
 		sh = exec_form(c->scratch, i);
-	else if (run_text(c->scratch, i, &t))
+	} else if (run_text(c->scratch, i, &t)) {
 		sh = shell_parse(c->scratch, &t);
-	else
+		scripts_add(c, s, i, &t);
+	} else {
 		return;
+	}
 	unclosed(c, i, sh);
 	for (size_t k = 0; k < sh->nsimple; k++) {
 		struct command cmd = command_of(sh->simple[k]);

@@ -282,8 +282,12 @@ shell_step(struct check_stage *s, const struct inst *i)
 
 	s->shell = true;
 	s->posix = s->pipefail = false;
-	for (size_t k = 0; k < sizeof known / sizeof known[0]; k++)
-		s->posix = s->posix || strcmp(known[k], slash != NULL ? slash + 1 : name) == 0;
+	for (size_t k = 0; k < sizeof known / sizeof known[0]; k++) {
+		if (strcmp(known[k], slash != NULL ? slash + 1 : name) == 0) {
+			s->posix = true;
+			s->shell_name = known[k];
+		}
+	}
 	for (size_t k = 1; k < i->nargs; k++)
 		s->pipefail = s->pipefail || strstr(i->args[k].text.s, "pipefail") != NULL;
 }

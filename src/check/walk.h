@@ -46,6 +46,7 @@ struct check_stage {
 	const struct stage *ast;
 	struct check_stage *parent;  /* the stage of this file it builds on */
 	struct env env;
+	const char *shell_name;      /* its name */
 	bool posix;                  /* the shell of RUN is one that the grammar knows */
 	bool pipefail;               /* SHELL sets it */
 	const struct inst *before;   /* the instruction above in the stage */
@@ -68,11 +69,20 @@ struct command {
 	size_t verb_at;
 };
 
+/* The text of one RUN for shellcheck. */
+struct script {
+	const struct inst *inst;
+	struct text text;
+	const char *shell;   /* sh, bash, dash or ksh */
+	const char *exports; /* names that ARG and ENV set, blanks between */
+};
+
 struct check {
 	const struct unit *u;
 	const struct check_options *o;
 	struct diag *d;
 	struct config config;
+	struct rule_set hadolint;   /* its global ignores */
 	struct env globals;
 	struct check_stage *stages;
 	struct ignore *ignore;
@@ -80,6 +90,8 @@ struct check {
 	unsigned stop_line;         /* ...at this line */
 	struct check_result result;
 	bool stopped;               /* what is found now the reference does not find */
+	struct script *scripts;
+	size_t nscripts, scripts_cap;
 	bool wget, curl;            /* met so far */
 	const struct inst *trigger; /* the ONBUILD of the parent that is being run, NULL: none */
 	void *scratch;              /* freed after each instruction */
@@ -100,6 +112,8 @@ bool check_wants(const struct check *c, enum diag_id id);
 bool config_read(struct check *c);
 /* Whether a comment above `i` silences the rule, or turns it on when it is experimental. */
 bool config_ignored(const struct check *c, const struct check_rule *rule, const struct inst *i);
+/* The same for a number of shellcheck. */
+bool config_ignored_code(const struct check *c, const char *code, const struct inst *i);
 bool config_asked(const struct check *c, const struct check_rule *rule, const struct inst *i);
 bool rule_in(const struct rule_set *set, const struct check_rule *rule);
 
@@ -123,6 +137,8 @@ void rules_run(struct check *c, struct check_stage *s, const struct inst *i);  /
 void rules_command(struct check *c, struct check_stage *s, const struct inst *i, const struct command *cmd); /* commands.c */
 void rules_packages(struct check *c, const struct inst *i, const struct shell *sh, const struct command *cmd); /* packages.c */
 void rules_habit(struct check *c, struct check_stage *s, const struct inst *i); /* habits.c */
+void scripts_add(struct check *c, struct check_stage *s, const struct inst *i, const struct text *t); /* shellcheck.c */
+void scripts_check(struct check *c);
 void rules_stage_end(struct check *c, struct check_stage *s);
 void rules_base(struct check *c, struct check_stage *s);
 

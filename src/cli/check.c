@@ -81,6 +81,7 @@ read_options(const void *ctx, struct run *r)
 {
 	const struct options *o = r->o;
 	const char *form = option_value(&o->format, "text"), *fix = option_value(&o->fix, NULL);
+	const char *when = option_value(&o->shellcheck, "auto");
 	struct sema_options *so = mem_new(ctx, struct sema_options);
 	int status = sema_options(ctx, o, so);
 
@@ -92,6 +93,15 @@ read_options(const void *ctx, struct run *r)
 	r->fix = fix == NULL ? FIX_NOT : *fix == '\0' ? FIX_FILE : FIX_DIFF;
 	r->co.sema = so;
 	r->co.reference = r->format == JSON;
+	if (strcmp(when, "always") != 0 && strcmp(when, "auto") != 0 && strcmp(when, "never") != 0)
+		return usage("--shellcheck is auto, always or never, not %s", when);
+	if (strcmp(when, "always") == 0 || (strcmp(when, "auto") == 0 && !r->co.reference))
+		r->co.shellcheck = "shellcheck";
+	r->co.shellcheck_severity = "warning";
+	for (size_t k = 0; k < o->warn.n; k++) {
+		if (strcmp(o->warn.v[k], "all") == 0)
+			r->co.shellcheck_severity = "style";
+	}
 	for (size_t k = 0; k < so->nbuild_args; k++) {
 		if (strcmp(so->build_args[k].name, "BUILDKIT_DOCKERFILE_CHECK") == 0)
 			r->co.directive = so->build_args[k].value;

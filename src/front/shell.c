@@ -76,7 +76,11 @@ slexer_bad(struct slexer *x)
 {
 	struct shell *sh = x->sh;
 
-	if (!sh->bad && x->nframes > 0 && !x->deep) {
+	bool sure = !x->deep; /* `case` in a substitution is guessed at */
+
+	for (size_t k = 0; k < x->nframes; k++)
+		sure = sure && x->frames[k].close != 'e';
+	if (!sh->bad && x->nframes > 0 && sure) {
 		sh->open = x->frames[0].close == ')' ? '(' : x->frames[0].close == '}' ? '{' : x->frames[0].close;
 		sh->where = shell_span(x, x->frames[0].begin, x->frames[0].begin + 1);
 	} else if (!sh->bad) {

@@ -272,6 +272,7 @@ walk_triggers(struct check *c, struct check_stage *s)
 
 	for (size_t k = 0; parent != NULL && k < parent->ninsts; k++) {
 		const struct inst *i = parent->insts[k], *inner;
+		size_t first = c->d->n;
 
 		if (i->kind != INST_ONBUILD)
 			continue;
@@ -280,6 +281,8 @@ walk_triggers(struct check *c, struct check_stage *s)
 		if (inner != NULL)
 			rules_step(c, s, inner);
 		c->trigger = NULL;
+		for (; first < c->d->n; first++)
+			c->d->items[first].replacement = NULL; /* would go where the whole ONBUILD stands */
 	}
 }
 

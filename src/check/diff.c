@@ -112,6 +112,7 @@ check_diff(struct buf *out, const char *name, const char *before, size_t nbefore
 	}
 	if (n == 0)
 		return;
+	name += *name == '/';
 	buf_printf(out, "--- a/%s\n+++ b/%s\n", name, name);
 	for (size_t k = 0, m; k < n; k = m) {
 		for (m = k + 1; m < n && c[m].a - (c[m - 1].a + c[m - 1].na) <= (size_t)2 * CONTEXT; m++)

@@ -61,7 +61,7 @@ legacy(struct check *c, const struct inst *i)
 	const char *value = kv->value.text.s;
 	struct diag_item *item = check_report(c, DIAG_LEGACY_KEY_VALUE, i, i->rest.at, "%s is in the old form %s VALUE", inst_name(i->kind),
 	                                      kv->key.text.s);
-	bool simple = i->rest.npieces == 1 && strpbrk(value, "\"'\\`") == NULL;
+	bool simple = i->rest.npieces == 1 && strpbrk(value, "\"'\\`") == NULL && strpbrk(kv->key.text.s, "\"'\\`$") == NULL;
 	bool blanks = value[strcspn(value, " \t\v\f\r")] != '\0';
 
 	if (simple)

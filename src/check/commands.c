@@ -19,8 +19,14 @@ one_of(const char *s, const char *const *list)
 static void
 sudo(struct check *c, const struct inst *i, const struct command *cmd)
 {
-	if (strcmp(shell_name(cmd->node), "sudo") == 0)
-		check_report(c, DIAG_NO_SUDO, i, cmd->node->words[0].at, "sudo in a build step; USER says who runs it");
+	for (const struct shell_word *w = cmd->node->words; w <= cmd->v; w++) {
+		const char *slash = strrchr(w->value, '/');
+
+		if (strcmp(slash != NULL ? slash + 1 : w->value, "sudo") != 0)
+			continue;
+		check_report(c, DIAG_NO_SUDO, i, w->at, "sudo in a build step; USER says who runs it");
+		return;
+	}
 }
 
 static void

@@ -15,7 +15,7 @@ enum { SHELL_NESTING = 200 };
 struct shell_word {
 	struct span at;
 	const char *raw;   /* as written */
-	const char *value; /* without quotes and escapes; substitutions as written */
+	const char *value; /* without quotes and escapes; substitutions stay text */
 	bool expands;      /* holds a parameter, command or arithmetic substitution */
 	bool quoted;       /* some part of it stands in quotes */
 };

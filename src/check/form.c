@@ -83,7 +83,7 @@ static void
 maintainer(struct check *c, const struct inst *i)
 {
 	struct diag_item *item = check_report(c, DIAG_MAINTAINER_OLD, i, i->keyword_at, "MAINTAINER is out of use");
-	const char *who = i->args[0].text.s, *begin;
+	const char *who = i->nargs > 0 ? i->args[0].text.s : "", *begin;
 	size_t n = strlen(who);
 	bool quoted = n >= 2 && who[0] == '"' && who[n - 1] == '"' && memchr(who + 1, '"', n - 2) == NULL;
 

@@ -80,6 +80,24 @@ status 5 "the build argument replaces the directive" '# check=skip=all\nFROM alp
 status 2 "an unknown rule is a usage error" 'FROM alpine:3\n' -Wno-such-rule
 status 2 "an unknown format is a usage error" 'FROM alpine:3\n' --format=xml
 
+printf 'FROM alpine:3\nMAINTAINER x\n' >"$tmp/Dockerfile"
+"$DOCKCC" build --check "$tmp" >/dev/null 2>&1
+[ $? = 1 ]
+ok $? "build --check is 1 for any finding, as docker build --check is"
+"$DOCKCC" compile -o "$tmp/a" "$tmp" 2>"$tmp/quiet" && "$DOCKCC" compile -W -o "$tmp/b" "$tmp" 2>"$tmp/loud" && cmp -s "$tmp/a" "$tmp/b"
+ok $? "-W changes nothing in what is compiled"
+[ ! -s "$tmp/quiet" ] && grep -q MaintainerDeprecated "$tmp/loud"
+ok $? "compile warns with -W only"
+"$DOCKCC" compile -Werror -o "$tmp/c" "$tmp" >/dev/null 2>&1
+[ $? = 1 ] && [ ! -e "$tmp/c" ]
+ok $? "compile -Werror refuses what has findings"
+echo 'MaintainerDeprecated error # no' >"$tmp/dockcc.checks"
+status 1 "dockcc.checks beside the file sets a level" 'FROM alpine:3\nMAINTAINER x\n'
+status 0 "the command line comes after dockcc.checks" 'FROM alpine:3\nMAINTAINER x\n' -Wno-MaintainerDeprecated
+echo 'Maintainer off' >"$tmp/dockcc.checks"
+status 2 "an unknown rule in dockcc.checks is a usage error" 'FROM alpine:3\n'
+rm "$tmp/dockcc.checks"
+
 # every rule can be explained by each of its names
 "$DOCKCC" check --explain=all >"$tmp/rules"
 [ "$(wc -l <"$tmp/rules")" -gt 40 ]
@@ -90,9 +108,9 @@ while read -r name alias group plain; do
 		[ "$one" = - ] || "$DOCKCC" check --explain="$one" >"$tmp/out" 2>&1 || fail=1
 		[ "$(wc -l <"$tmp/out")" -ge 3 ] || fail=1
 	done
-	[ -n "$group" ] || fail=1
+	[ -n "$group" ] && grep -q "^\*$name\*" "$here/docs/dockcc-checks.7.scd" || fail=1
 done <"$tmp/rules"
-ok $fail "--explain knows every name"
+ok $fail "--explain and the manual page know every name"
 
 # large input: linear, and no crash
 awk 'BEGIN { print "FROM alpine:3"; for (i = 0; i < 100000; i++) print "RUN echo $(foo \"" i "\") && bar | baz" }' >"$tmp/Dockerfile"

@@ -22,6 +22,7 @@ struct run {
 	enum { FIX_NOT, FIX_FILE, FIX_DIFF } fix;
 	unsigned errors, warnings, files;
 	bool fatal; /* findings count as errors */
+	bool quiet; /* findings of rules only */
 };
 
 static int
@@ -60,6 +61,51 @@ explain(const char *name)
 }
 
 static int
+no_rule(const char *name, const char *near)
+{
+	fprintf(stderr, "dockcc: there is no rule %s%s%s%s\n", name, near != NULL ? "; did you mean " : "", near != NULL ? near : "",
+	        near != NULL ? "?" : "");
+	return EXIT_USAGE;
+}
+
+/* One line of dockcc.checks: RULE and off, warning or error; '#' begins a comment. */
+static int
+checks_line(struct run *r, struct diag *d, char *line)
+{
+	const char *blanks = " \t\r", *near, *name, *level;
+	char *rest = NULL;
+
+	line[strcspn(line, "#")] = '\0';
+	name = strtok_r(line, blanks, &rest);
+	level = name != NULL ? strtok_r(NULL, blanks, &rest) : NULL;
+	if (name == NULL)
+		return EXIT_GOOD;
+	if (level == NULL || (strcmp(level, "off") != 0 && strcmp(level, "warning") != 0 && strcmp(level, "error") != 0))
+		return usage("dockcc.checks: after %s comes off, warning or error", name);
+	if (!check_level(d, mem_printf(d, "%s%s", *level == 'o' ? "no-" : *level == 'e' ? "error=" : "", name), &r->werror, &near))
+		return no_rule(name, near);
+	return EXIT_GOOD;
+}
+
+/* The levels in dockcc.checks beside the Dockerfile; the command line comes after them. */
+static int
+checks_file(struct run *r, struct diag *d, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *name = mem_printf(d, "%.*sdockcc.checks", slash != NULL ? (int)(slash - path) + 1 : 0, path), *line, *rest;
+	struct source *s;
+	struct stat st;
+	int status = EXIT_GOOD;
+
+	if (stat(name, &st) < 0 || (s = file_read(d, name, name)) == NULL)
+		return EXIT_GOOD;
+	rest = mem_dup(d, s->text, s->len);
+	while (status == EXIT_GOOD && (line = strsep(&rest, "\n")) != NULL)
+		status = checks_line(r, d, line);
+	return status;
+}
+
+static int
 levels(struct run *r, struct diag *d)
 {
 	const char *near;
@@ -69,9 +115,7 @@ levels(struct run *r, struct diag *d)
 
 		if (check_level(d, w, &r->werror, &near))
 			continue;
-		fprintf(stderr, "dockcc: there is no rule %s%s%s%s\n", w, near != NULL ? "; did you mean " : "", near != NULL ? near : "",
-		        near != NULL ? "?" : "");
-		return EXIT_USAGE;
+		return no_rule(w, near);
 	}
 	return EXIT_GOOD;
 }
@@ -122,7 +166,9 @@ read_ignore(const void *ctx, struct run *r, const char *path)
 		return;
 	if (name == NULL)
 		name = mem_printf(ctx, "%s.dockerignore", path);
-	if (stat(name, &st) < 0 && r->o->ignorefile.n == 0)
+	if (stat(name, &st) < 0 && r->o->ignorefile.n == 0 && r->o->context != NULL)
+		name = mem_printf(ctx, "%s/.dockerignore", r->o->context);
+	else if (stat(name, &st) < 0 && r->o->ignorefile.n == 0)
 		name = mem_printf(ctx, "%.*s.dockerignore", slash != NULL ? (int)(slash - path) + 1 : 0, path);
 	if (stat(name, &st) < 0 || (s = file_read(ctx, name, name)) == NULL)
 		return;
@@ -142,7 +188,7 @@ fix_all(const void *ctx, struct run *r, const struct check_file *f, size_t *len,
 		struct diag *d = diag_new(ctx);
 		struct source *source = source_new(ctx, f->name, text, *len);
 
-		levels(r, d);
+		memcpy(d->level, f->d->level, sizeof d->level);
 		check_unit(unit_parse(ctx, source, d), &r->co, d);
 		text = check_fix(ctx, source, d, len, &made);
 		*count += made;
@@ -185,6 +231,8 @@ check_one(const void *ctx, struct run *r, const char *path, struct check_file *f
 	f->name = path;
 	if (source == NULL)
 		return EXIT_HOST;
+	if (checks_file(r, d, path) != EXIT_GOOD)
+		return EXIT_USAGE;
 	levels(r, d);
 	read_ignore(ctx, r, path);
 	u = unit_parse(ctx, source, d);
@@ -206,10 +254,12 @@ show_text(const void *ctx, struct run *r, const struct check_file *files, size_t
 	bool color = use_color(r->o);
 
 	for (size_t k = 0; k < n; k++) {
-		for (size_t m = 0; m < files[k].d->n; m++)
-			diag_render(out, &files[k].d->items[m], color);
+		for (size_t m = 0; m < files[k].d->n; m++) {
+			if (!r->quiet || check_rule_of(files[k].d->items[m].id) != NULL)
+				diag_render(out, &files[k].d->items[m], color);
+		}
 	}
-	if (r->errors + r->warnings > 0)
+	if (r->errors + r->warnings > 0 && !r->quiet)
 		buf_printf(out, "%u error%s, %u warning%s in %u file%s\n", r->errors, r->errors == 1 ? "" : "s", r->warnings,
 		           r->warnings == 1 ? "" : "s", r->files, r->files == 1 ? "" : "s");
 	file_write_fd(STDERR_FILENO, buf_str(out), out->len);
@@ -233,6 +283,28 @@ show(const void *ctx, struct run *r, const struct check_file *files, size_t n)
 	else
 		check_gcc(out, files, n);
 	return file_write_fd(r->fix != FIX_NOT ? STDERR_FILENO : STDOUT_FILENO, buf_str(out), out->len) ? EXIT_GOOD : EXIT_HOST;
+}
+
+static int
+verdict(const struct run *r)
+{
+	return r->errors > 0 || r->fatal ? EXIT_INPUT : r->warnings > 0 ? EXIT_WARNINGS : EXIT_GOOD;
+}
+
+int
+check_file(const void *ctx, const struct options *o, const char *path, bool quiet)
+{
+	struct run r = { .o = o, .quiet = quiet };
+	struct check_file done = { 0 };
+	int status = read_options(ctx, &r);
+
+	if (status == EXIT_GOOD)
+		status = check_one(ctx, &r, path, &done);
+	if (status != EXIT_GOOD)
+		return status;
+	show(ctx, &r, &done, 1);
+	/* errors of a quiet check are told by what comes next */
+	return quiet && !r.fatal ? EXIT_GOOD : verdict(&r);
 }
 
 int
@@ -263,5 +335,5 @@ cmd_check(const void *ctx, const struct options *o)
 		status = EXIT_HOST;
 	if (status != EXIT_GOOD)
 		return status;
-	return r.errors > 0 || r.fatal ? EXIT_INPUT : r.warnings > 0 ? EXIT_WARNINGS : EXIT_GOOD;
+	return verdict(&r);
 }

@@ -84,7 +84,7 @@ printf 'FROM alpine:3\nMAINTAINER x\n' >"$tmp/Dockerfile"
 "$DOCKCC" build --check "$tmp" >/dev/null 2>&1
 [ $? = 1 ]
 ok $? "build --check is 1 for any finding, as docker build --check is"
-"$DOCKCC" compile -o "$tmp/a" "$tmp" 2>"$tmp/quiet" && "$DOCKCC" compile -W -o "$tmp/b" "$tmp" 2>"$tmp/loud" && cmp -s "$tmp/a" "$tmp/b"
+"$DOCKCC" compile -o - "$tmp" >"$tmp/a" 2>"$tmp/quiet" && "$DOCKCC" compile -W -o - "$tmp" >"$tmp/b" 2>"$tmp/loud" && cmp -s "$tmp/a" "$tmp/b"
 ok $? "-W changes nothing in what is compiled"
 [ ! -s "$tmp/quiet" ] && grep -q MaintainerDeprecated "$tmp/loud"
 ok $? "compile warns with -W only"

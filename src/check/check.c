@@ -281,8 +281,11 @@ walk_triggers(struct check *c, struct check_stage *s)
 		if (inner != NULL)
 			rules_step(c, s, inner);
 		c->trigger = NULL;
-		for (; first < c->d->n; first++)
+		for (; first < c->d->n; first++) {
 			c->d->items[first].replacement = NULL; /* would go where the whole ONBUILD stands */
+			if (c->o->reference)
+				c->d->items[first].line = 1;   /* a trigger is a text of its own there */
+		}
 	}
 }
 

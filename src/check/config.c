@@ -2,6 +2,7 @@
    "Configuration"; hadolint README, "Ignoring Rules". */
 #include <ctype.h>
 #include <string.h>
+#include <strings.h>
 
 #include "../base/mem.h"
 #include "walk.h"
@@ -73,20 +74,58 @@ config_parse(const void *ctx, struct config *out, const char *text)
 	return NULL;
 }
 
+/* The name and the value of a directive line; false: the line is none. */
+static bool
+directive_line(const char *s, const char *end, struct span *name, struct span *value)
+{
+	const char *p = s, *from = s;
+
+	if (p == end || *p != '#')
+		return false;
+	for (p++; p < end && isspace((unsigned char)*p); p++)
+		;
+	name->begin = (uint32_t)(p - from);
+	while (p < end && isalnum((unsigned char)*p))
+		p++;
+	name->end = (uint32_t)(p - from);
+	while (p < end && isspace((unsigned char)*p))
+		p++;
+	if (name->end == name->begin || isdigit((unsigned char)s[name->begin]) || p == end || *p != '=')
+		return false;
+	for (p++; p < end && isspace((unsigned char)*p); p++)
+		;
+	value->begin = (uint32_t)(p - from);
+	while (end > p && isspace((unsigned char)end[-1]))
+		end--;
+	value->end = (uint32_t)(end - from);
+	return end > p;
+}
+
 /* The reference looks for this directive by itself: only at the start of a line, up to the first blank of the value,
    and a first line `#!` does not count. */
 static const char *
 directive_value(struct check *c, struct span *at)
 {
-	const struct unit *u = c->u;
+	const struct source *src = c->u->source;
+	const char *s = src->text, *end = src->text + src->len, *eol;
+	struct span name, value;
 
-	for (size_t k = 0; k < u->ndirectives; k++) {
-		const struct directive *x = &u->directives[k];
-
-		if (strcmp(x->name, "check") != 0 || (x->at.begin > 0 && u->source->text[x->at.begin - 1] != '\n' && x->at.begin != 3))
-			continue;
-		*at = x->value_at;
-		return mem_dup(c->scratch, x->value, strcspn(x->value, " \t\v\f\r"));
+	if (src->len >= 3 && memcmp(s, "\xef\xbb\xbf", 3) == 0)
+		s += 3;
+	if (strncmp(s, "#!", 2) == 0)
+		s += strcspn(s, "\n") + (s[strcspn(s, "\n")] == '\n');
+	for (; s < end; s = eol + 1) {
+		if ((eol = memchr(s, '\n', (size_t)(end - s))) == NULL)
+			eol = end;
+		if (!directive_line(s, eol, &name, &value))
+			return NULL;
+		if (name.end - name.begin == 5 && strncasecmp(s + name.begin, "check", 5) == 0) {
+			at->begin = (uint32_t)(s - src->text) + value.begin;
+			at->end = (uint32_t)(s - src->text) + value.end;
+			return mem_dup(c->scratch, s + value.begin, strcspn(mem_dup(c->scratch, s + value.begin, value.end - value.begin), " "));
+		}
+		if (!((name.end - name.begin == 6 && (strncasecmp(s + name.begin, "syntax", 6) == 0 || strncasecmp(s + name.begin, "escape", 6) == 0))))
+			return NULL;
 	}
 	return NULL;
 }

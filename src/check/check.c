@@ -260,6 +260,7 @@ stage_begin(struct check *c, struct check_stage *s)
 		return;
 	}
 	s->shell_name = "sh";
+	s->env.image = strcmp(s->ast->base.text.s, "scratch") != 0;
 	s->posix = c->u->escape != '`' && strstr(s->ast->base.text.s, "windows") == NULL && strstr(s->ast->base.text.s, "nanoserver") == NULL;
 	env_set(c, &s->env, "PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
 }

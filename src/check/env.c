@@ -65,6 +65,14 @@ similar(struct expansion *x, const char *name)
 	return diag_nearest(name, names, n);
 }
 
+static const struct env *
+root(const struct env *e)
+{
+	while (e->parent != NULL)
+		e = e->parent;
+	return e;
+}
+
 static void
 report(void *arg, const struct word_part *var)
 {
@@ -80,6 +88,8 @@ report(void *arg, const struct word_part *var)
 		? "nothing in this file sets $%s before here" : "$%s is no ARG above the first FROM", var->text);
 	if ((near = similar(x, var->text)) != NULL)
 		diag_fix(x->c->d, item, NULL, "$%s", near);
+	else if (root(x->env)->image)
+		diag_note(x->c->d, item, NULL, var->at, "the base image may set it; nothing is fetched to find out");
 }
 
 const char *

@@ -25,6 +25,7 @@ struct map_slot *map_put(const void *ctx, struct map *m, const char *key);
 struct env {
 	const struct env *parent;
 	struct map vars;
+	bool image; /* what an unknown base image sets comes first */
 };
 
 struct rule_set {

@@ -224,11 +224,12 @@ fix(const void *ctx, struct run *r, const char *path, const struct check_file *f
 static int
 check_one(const void *ctx, struct run *r, const char *path, struct check_file *f)
 {
-	struct source *source = file_read(ctx, path, path);
+	const char *name = strcmp(path, "-") == 0 ? "Dockerfile" : path;
+	struct source *source = file_read(ctx, path, name);
 	struct diag *d = diag_new(ctx);
 	struct unit *u;
 
-	f->name = path;
+	f->name = name;
 	if (source == NULL)
 		return EXIT_HOST;
 	if (checks_file(r, d, path) != EXIT_GOOD)

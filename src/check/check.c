@@ -1,6 +1,7 @@
 /* The walk: phase after phase in the reference's order, so that what it finds before it stops at an error is known. */
 #include <stdarg.h>
 #include <string.h>
+#include <strings.h>
 
 #include "../../runtime/copy.h"
 #include "../base/mem.h"
@@ -96,6 +97,20 @@ lexical(const struct diag *d, size_t n)
 	return false;
 }
 
+/* FROM scratch, ARGs and one remote ADD. */
+static bool
+epoch_stage(const struct stage *s)
+{
+	unsigned adds = 0;
+
+	for (size_t k = 0; k < s->ninsts; k++) {
+		if (s->insts[k]->kind != INST_ARG && (s->insts[k]->kind != INST_ADD || strstr(s->insts[k]->args[0].text.s, "://") == NULL))
+			return false;
+		adds += s->insts[k]->kind == INST_ADD;
+	}
+	return adds == 1 && strcmp(s->base.text.s, "scratch") == 0;
+}
+
 /* A global SOURCE_DATE_EPOCH is a number or names a stage of one remote ADD, whose time is taken: spec/execution.md,
    "SOURCE_DATE_EPOCH", [new]. */
 static void
@@ -105,21 +120,22 @@ epoch_check(struct check *c)
 	bool declared;
 	const char *value = env_globals(c, &e, false) ? env_value(&e, "SOURCE_DATE_EPOCH", &declared) : NULL;
 
-	if (value == NULL || *value == '\0' || value[strspn(value, "-+0123456789")] == '\0')
+	if (value == NULL || *value == '\0' || value[strspn(value, "-+0123456789")] == '\0' || strcmp(value, "context") == 0)
 		return;
 	c->result.refused = true;
 	c->stop = CHECK_STEPS;
 	for (size_t k = 0; k < c->u->nstages; k++) {
 		const struct stage *s = c->u->stages[k];
 
-		if (s->name == NULL || strcmp(s->name, value) != 0)
+		if (s->name == NULL || strcasecmp(s->name, value) != 0)
 			continue;
-		if (s->ninsts == 1 && s->insts[0]->kind == INST_ADD && strstr(s->insts[0]->args[0].text.s, "://") != NULL) {
+		if (epoch_stage(s)) {
 			c->result.refused = false;
 			c->stop = CHECK_DONE;
 		} else {
 			c->result.error_line = s->from->line_start;
 		}
+		return;
 	}
 }
 

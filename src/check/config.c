@@ -167,7 +167,7 @@ hadolint_ignores(const void *ctx, const char *text, const struct check_rule *rul
 	return hadolint_list(ctx, text, false, &set) && rule_in(&set, rule);
 }
 
-/* `# check=skip=RULE` above one instruction: BuildKit 0.27. */
+/* `# check=skip=RULE` above one instruction: BuildKit 0.27.  The first of them counts. */
 static bool
 comment_config(const void *ctx, const char *text, struct config *out)
 {
@@ -178,21 +178,35 @@ comment_config(const void *ctx, const char *text, struct config *out)
 	if (*text != '=')
 		return false;
 	text += 1 + strspn(text + 1, " \t");
-	return config_parse(ctx, out, mem_dup(ctx, text, strcspn(text, " \t\v\f\r"))) == NULL;
+	return config_parse(ctx, out, mem_dup(ctx, text, strcspn(text, " "))) == NULL;
+}
+
+/* What the comments above an instruction say in BuildKit's notation. */
+static struct config
+inst_config(const void *ctx, const struct inst *i)
+{
+	struct config one = { 0 };
+
+	for (size_t k = 0; i != NULL && k < i->ncomments; k++) {
+		if (comment_config(ctx, i->comments[k].text, &one))
+			break;
+	}
+	return one;
 }
 
 bool
 config_ignored(const struct check *c, const struct check_rule *rule, const struct inst *i)
 {
-	for (size_t k = 0; i != NULL && k < i->ncomments; k++) {
-		struct config one;
+	struct config one;
 
-		if (!(c->o->reference && strcmp(rule->group, "build") == 0) && hadolint_ignores(c->scratch, i->comments[k].text, rule))
-			return true;
-		if (comment_config(c->scratch, i->comments[k].text, &one) && rule_in(&one.skip, rule))
+	if (i == NULL || i->ncomments == 0)
+		return false;
+	for (size_t k = 0; k < i->ncomments && !(c->o->reference && strcmp(rule->group, "build") == 0); k++) {
+		if (hadolint_ignores(c->scratch, i->comments[k].text, rule))
 			return true;
 	}
-	return false;
+	one = inst_config(c->scratch, i);
+	return rule_in(&one.skip, rule);
 }
 
 static bool
@@ -208,14 +222,14 @@ named(const struct rule_set *set, const char *code)
 bool
 config_ignored_code(const struct check *c, const char *code, const struct inst *i)
 {
-	if (named(&c->config.skip, code) || named(&c->hadolint, code))
+	struct config one = inst_config(c->scratch, i);
+
+	if (named(&c->config.skip, code) || named(&c->hadolint, code) || named(&one.skip, code))
 		return true;
 	for (size_t k = 0; i != NULL && k < i->ncomments; k++) {
 		struct rule_set set;
-		struct config one;
 
-		if ((hadolint_list(c->scratch, i->comments[k].text, false, &set) && named(&set, code)) ||
-		    (comment_config(c->scratch, i->comments[k].text, &one) && named(&one.skip, code)))
+		if (hadolint_list(c->scratch, i->comments[k].text, false, &set) && named(&set, code))
 			return true;
 	}
 	return false;
@@ -235,13 +249,9 @@ global_ignores(struct check *c)
 bool
 config_asked(const struct check *c, const struct check_rule *rule, const struct inst *i)
 {
-	for (size_t k = 0; i != NULL && k < i->ncomments; k++) {
-		struct config one;
+	struct config one = inst_config(c->scratch, i);
 
-		if (comment_config(c->scratch, i->comments[k].text, &one) && rule_in(&one.experimental, rule))
-			return true;
-	}
-	return false;
+	return rule_in(&one.experimental, rule);
 }
 
 bool

@@ -211,7 +211,8 @@ rules_from(struct check *c, struct check_stage *s)
 	struct piece map = { 0, 0 };
 	struct names seen = { 0 };
 	struct word_tree *tree;
-	const char *platform;
+	const char *platform, *target;
+	bool declared;
 	struct text t;
 
 	if (env_expand(c, &c->globals, &s->ast->base.text, false, DIAG_UNDEFINED_ARG_FROM, from) == NULL || f == NULL)
@@ -226,7 +227,7 @@ rules_from(struct check *c, struct check_stage *s)
 	if (seen.n == 0) {
 		const_platform(c, s->ast, platform);
 	} else if (seen.n == 1 && strcmp(seen.only, "TARGETPLATFORM") == 0 &&
-	           (strcmp(f->value, "$TARGETPLATFORM") == 0 || strcmp(f->value, "${TARGETPLATFORM}") == 0)) {
+	           (target = env_value(&c->globals, "TARGETPLATFORM", &declared)) != NULL && strcmp(platform, target) == 0) {
 		struct diag_item *item = check_report(c, DIAG_REDUNDANT_PLATFORM, from, f->at, "this is the platform a FROM has anyway");
 
 		item->where.at = flag_with_blank(c, f);

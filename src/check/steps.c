@@ -45,11 +45,9 @@ secret(struct check *c, const struct inst *i, const char *name, struct span at)
 	static const char *const words[] = {
 		"apikey", "auth", "credential", "credentials", "key", "password", "pword", "passwd", "secret", "token",
 	};
-	static const char *const harmless[] = { "public" };
-	const char *last = name != NULL ? strrchr(name, '_') : NULL;
+	static const char *const harmless[] = { "public", "file", "version" };
 
-	if (name != NULL && has_word(name, words, sizeof words / sizeof words[0]) && !has_word(name, harmless, 1) &&
-	    (last == NULL || (strcasecmp(last, "_file") != 0 && strcasecmp(last, "_version") != 0)))
+	if (name != NULL && has_word(name, words, sizeof words / sizeof words[0]) && !has_word(name, harmless, 3))
 		check_report(c, DIAG_SECRETS_IN_ENV, i, at, "%s looks like a secret and stays readable in the image", name);
 }
 
@@ -118,18 +116,59 @@ arg_step(struct check *c, struct check_stage *s, const struct inst *i)
 
 /* ---- COPY, ADD, RUN ---- */
 
+/* Whether some line of the ignore file takes something back. */
+static bool
+has_exceptions(const struct check_options *o)
+{
+	for (size_t k = 0; k < o->ignore_len; k++) {
+		if (o->ignore[k] == '!' && (k == 0 || o->ignore[k - 1] == '\n' || o->ignore[k - 1] == ' ' || o->ignore[k - 1] == '\t'))
+			return true;
+	}
+	return false;
+}
+
+/* A pattern for everything: only such a one leaves out the context itself. */
+static bool
+ignores_all(const struct check_options *o)
+{
+	static const char *const all[] = { "*", "**", "**/*" };
+	const char *s = o->ignore, *end = s + o->ignore_len;
+
+	for (const char *eol; s < end; s = eol + 1) {
+		if ((eol = memchr(s, '\n', (size_t)(end - s))) == NULL)
+			eol = end;
+		for (size_t k = 0; k < 3; k++) {
+			size_t n = (size_t)(eol - s);
+
+			n -= n > 0 && s[n - 1] == '\r';
+			if (strlen(all[k]) == n && memcmp(s, all[k], n) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* The reference says nothing when the file has exceptions; without its answer being asked for, a path that none can
+   reach is certain. */
 static void
 ignored_source(struct check *c, const struct inst *i, const struct word *w, const char *source)
 {
+	const char *path;
 	char *clean;
+	bool root, out;
 
 	if (c->ignore == NULL || source == NULL || strstr(source, "://") != NULL || strncmp(source, "git@", 4) == 0)
 		return;
 	clean = path_clean(source);
-	if (ignore_match(c->ignore, clean[0] == '/' ? clean + 1 : clean)) {
+	path = clean[0] == '/' ? clean + 1 : clean;
+	root = strcmp(path, ".") == 0 || *path == '\0';
+	out = root ? ignores_all(c->o) : ignore_match(c->ignore, path);
+	if (out && has_exceptions(c->o))
+		out = !c->o->reference && !root && !ignore_may_reinclude(c->ignore, path);
+	if (out) {
 		struct diag_item *item = check_report(c, DIAG_COPY_IGNORED, i, w->text.at, "%s leaves %s out of the context", c->o->ignore_name, source);
 
-		diag_fix(c->d, item, NULL, "add !%s to %s", clean, c->o->ignore_name);
+		diag_fix(c->d, item, NULL, "add !%s to %s", path, c->o->ignore_name);
 	}
 	free(clean);
 }

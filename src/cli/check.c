@@ -203,7 +203,8 @@ fix(const void *ctx, struct run *r, const char *path, const struct check_file *f
 {
 	size_t len;
 	unsigned count;
-	char *text = fix_all(ctx, r, f, &len, &count);
+	char *text = fix_all(ctx, r, f, &len, &count), *real;
+	int status = EXIT_GOOD;
 	struct stat st;
 
 	if (r->fix == FIX_DIFF || strcmp(path, "-") == 0) {
@@ -217,8 +218,13 @@ fix(const void *ctx, struct run *r, const char *path, const struct check_file *f
 	}
 	if (count == 0)
 		return EXIT_GOOD;
-	fprintf(stderr, "%s: %u fixed\n", f->name, count);
-	return stat(path, &st) == 0 && file_write(path, text, len, st.st_mode & 07777) ? EXIT_GOOD : EXIT_HOST;
+	/* a symbolic link stays one */
+	if ((real = realpath(path, NULL)) == NULL || stat(real, &st) < 0 || !file_write(real, text, len, st.st_mode & 07777))
+		status = EXIT_HOST;
+	else
+		fprintf(stderr, "%s: %u fixed\n", f->name, count);
+	free(real);
+	return status;
 }
 
 static int

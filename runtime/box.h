@@ -2,6 +2,8 @@
 #ifndef RT_BOX_H
 #define RT_BOX_H
 
+#include <sys/stat.h>
+
 #include "exec.h"
 
 /* How the process is isolated, chosen once by ns_enter. */
@@ -90,5 +92,36 @@ int caps_bound(bool sys_chroot, struct rt_err *e);
 int caps_become(const struct user *u, bool full, bool sys_chroot, struct rt_err *e);
 /* Installs the system call filter (S5.3). */
 int seccomp_install(struct rt_err *e);
+
+/* ---- one command, run.c ------------------------------------------------------------------------------ */
+
+/* What the child leaves behind when it could not become the command. */
+struct report {
+	bool failed;
+	struct rt_err err;
+};
+
+/* What the child gets ready-made. */
+struct job {
+	const struct run_spec *s;
+	const char **env;
+	struct user user;
+	struct stubs stubs;
+	struct stat own; /* our own program */
+	bool boxed;      /* namespaces and mounts; else mode chroot */
+	bool confined;   /* capabilities and filter are in place already (session.c) */
+	struct report *report;
+	struct rt_err *e; /* the report's, in the child and out of it */
+};
+
+/* The environment with HOME; *home is the string to free. */
+const char **run_env(const char *const *env, const struct user *u, char **home);
+/* The mount points a step needs, made where they are missing. */
+int run_points(int rootfd, struct job *j);
+/* In the child: mounts everything and makes the new root "/". */
+int run_enter_root(struct job *j);
+int run_hostname(const struct job *j);
+/* Becomes the command or ends with the report filled. */
+void run_become(const struct job *j, int null) __attribute__((noreturn));
 
 #endif

@@ -69,38 +69,25 @@ struct string_option {
 };
 
 static int
-one_option(struct build_options *o, const struct string_option *table, size_t n, const char *word, struct rt_err *e)
+string_option(const struct string_option *table, size_t n, const char *word, struct rt_err *e)
 {
 	const char *eq = strchr(word, '=');
 	size_t len = eq != NULL ? (size_t)(eq - word) : strlen(word);
 
-	if (strcmp(word, "--no-cache") == 0)
-		o->no_cache = true;
-	else if (strcmp(word, "--dry-run") == 0)
-		o->dry_run = true;
-	else if (strcmp(word, "--list") == 0)
-		o->list = true;
-	else if (eq != NULL && strncmp(word, "--jobs", len) == 0 && len == 6)
-		return number(eq + 1, &o->jobs, e);
-	else if (eq != NULL && strncmp(word, "--progress", len) == 0 && len == 10)
-		return progress_kind(eq + 1, &o->progress, e);
-	else {
-		for (size_t i = 0; eq != NULL && i < n; i++) {
-			if (strlen(table[i].name) != len || strncmp(table[i].name, word, len) != 0)
-				continue;
-			if (table[i].list != NULL)
-				list_add(table[i].list, eq + 1);
-			else
-				*table[i].to = eq + 1;
-			return 0;
-		}
-		return rt_fail_status(e, RT_USAGE, "build does not know %s", word);
+	for (size_t i = 0; eq != NULL && i < n; i++) {
+		if (strlen(table[i].name) != len || strncmp(table[i].name, word, len) != 0)
+			continue;
+		if (table[i].list != NULL)
+			list_add(table[i].list, eq + 1);
+		else
+			*table[i].to = eq + 1;
+		return 0;
 	}
-	return 0;
+	return rt_fail_status(e, RT_USAGE, "build does not know %s", word);
 }
 
-static int
-parse_options(struct build_options *o, char **argv, struct rt_err *e)
+int
+build_option(struct build_options *o, const char *word, struct rt_err *e)
 {
 	const struct string_option table[] = {
 		{ "--script", &o->script, NULL }, { "--context", &o->context, NULL }, { "--dockerfile", &o->dockerfile, NULL },
@@ -109,16 +96,37 @@ parse_options(struct build_options *o, char **argv, struct rt_err *e)
 		{ "--metadata-file", &o->metadata_file, NULL }, { "--output", NULL, &o->outputs }, { "--tag", NULL, &o->tags },
 		{ "--build-context", NULL, &o->contexts }, { "--secret", NULL, &o->secrets }, { "--ssh", NULL, &o->ssh },
 		{ "--build-arg", NULL, &o->build_args }, { "--label", NULL, &o->labels }, { "--annotation", NULL, &o->annotations },
-		{ "--add-host", NULL, &o->add_hosts },
+		{ "--add-host", NULL, &o->add_hosts }, { "--hide", NULL, &o->hidden },
 	};
+
+	if (strcmp(word, "--no-cache") == 0)
+		o->no_cache = true;
+	else if (strcmp(word, "--dry-run") == 0)
+		o->dry_run = true;
+	else if (strcmp(word, "--list") == 0)
+		o->list = true;
+	else if (strncmp(word, "--jobs=", 7) == 0)
+		return number(word + 7, &o->jobs, e);
+	else if (strncmp(word, "--progress=", 11) == 0)
+		return progress_kind(word + 11, &o->progress, e);
+	else
+		return string_option(table, sizeof(table) / sizeof(table[0]), word, e);
+	return 0;
+}
+
+void
+build_options_begin(struct build_options *o)
+{
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
 	*o = (struct build_options){ .script = "build.sh", .dockerfile = "Dockerfile", .jobs = cpus > 0 ? (unsigned)cpus : 1 };
 	o->mode = getenv("DOCKCC_MODE");
 	build_contexts(o);
-	for (; *argv != NULL; argv++)
-		if (one_option(o, table, sizeof(table) / sizeof(table[0]), *argv, e) < 0)
-			return -1;
+}
+
+int
+build_options_end(struct build_options *o, struct rt_err *e)
+{
 	if (o->store != NULL && *o->store == '\0')
 		o->store = NULL;
 	if (o->context != NULL && *o->context == '\0')
@@ -126,9 +134,19 @@ parse_options(struct build_options *o, char **argv, struct rt_err *e)
 	return source_date(o, e) < 0 || output_check(o, e) < 0 ? -1 : 0;
 }
 
-/* The platform as GOOS/GOARCH names it, from the option or the machine. */
 static int
-find_platform(struct build *b, struct rt_err *e)
+parse_options(struct build_options *o, char **argv, struct rt_err *e)
+{
+	build_options_begin(o);
+	for (; *argv != NULL; argv++)
+		if (build_option(o, *argv, e) < 0)
+			return -1;
+	return build_options_end(o, e);
+}
+
+/* The platform as GOOS/GOARCH names it, from the option or the machine. */
+int
+build_platform(struct build *b, struct rt_err *e)
 {
 	struct utsname u;
 	char *copy, *part, *rest;
@@ -168,29 +186,34 @@ build_created(const struct build_options *o, char out[32])
 
 /* --list and --dry-run: one line a step, with what would happen to it. */
 static void
+list_step(const struct plan_step *s, const char *what)
+{
+	char *title = step_title(s), *shown;
+
+	title[strcspn(title, "\n")] = '\0';
+	shown = rt_printable(title);
+	printf("%-10s %-7s %5s  %-60s %s\n", s->id, verb_name(s->verb), s->lines, shown, what);
+	free(shown);
+	free(title);
+}
+
+static const char *
+fate(const struct stage_build *sb, size_t step)
+{
+	for (size_t u = 0; u < sb->nunits; u++)
+		if (step >= sb->units[u].first && step < sb->units[u].end)
+			return sb->units[u].cached ? "CACHED" : sb->needed ? "RUN" : "SKIP";
+	return "";
+}
+
+static int
 list_steps(const struct build *b)
 {
-	for (size_t i = 0; i < b->plan.nstages; i++) {
-		const struct stage_build *sb = &b->stages[i];
-		size_t u = 0;
-
-		for (size_t k = 0; k < sb->plan->nsteps; k++) {
-			const struct plan_step *s = &sb->plan->steps[k];
-			char *title = step_title(s), *shown;
-			const char *what = "";
-
-			title[strcspn(title, "\n")] = '\0';
-			shown = rt_printable(title);
-			while (u < sb->nunits && sb->units[u].end <= k)
-				u++;
-			if (u < sb->nunits && k >= sb->units[u].first)
-				what = sb->units[u].cached ? "CACHED" : sb->needed ? "RUN" : "SKIP";
-			printf("%-10s %-7s %5s  %-60s %s\n", s->id, verb_name(s->verb), s->lines, shown, b->o->dry_run ? what : "");
-			free(shown);
-			free(title);
-		}
-	}
+	for (size_t i = 0; i < b->plan.nstages; i++)
+		for (size_t k = 0; k < b->plan.stages[i].nsteps; k++)
+			list_step(&b->plan.stages[i].steps[k], b->o->dry_run ? fate(&b->stages[i], k) : "");
 	fflush(stdout);
+	return 0;
 }
 
 static int
@@ -198,14 +221,14 @@ run_build(struct build *b, struct rt_err *e)
 {
 	const char *store = b->o->store;
 
+	if (b->o->list)
+		return list_steps(b);
 	if (store_open(&b->store, store, e) < 0 || ns_enter(b->o->mode, &b->mode, e) < 0)
 		return -1;
 	if (build_keys(b, e) < 0)
 		return -1;
-	if (b->o->dry_run || b->o->list) {
-		list_steps(b);
-		return 0;
-	}
+	if (b->o->dry_run)
+		return list_steps(b);
 	if (store_clean(&b->store, e) < 0)
 		return -1;
 	if (b->target->done)
@@ -223,7 +246,7 @@ cmd_build(char **argv, struct rt_err *e)
 
 	char *shown;
 
-	if (parse_options(&o, argv, e) == 0 && find_platform(&b, e) == 0 && plan_read(STDIN_FILENO, &b.plan, e) == 0 &&
+	if (parse_options(&o, argv, e) == 0 && build_platform(&b, e) == 0 && plan_read(STDIN_FILENO, &b.plan, e) == 0 &&
 	    run_build(&b, e) == 0)
 		return 0;
 	if (e->text[0] != '\0') {

@@ -11,12 +11,14 @@ enum progress_kind { PROGRESS_PLAIN, PROGRESS_TTY, PROGRESS_RAW, PROGRESS_QUIET,
 
 struct build_options {
 	const char *script;       /* name for messages, "build.sh" */
+	const char *again;        /* how to go on after a failure, NULL: sh SCRIPT */
 	const char *context;      /* directory or NULL */
 	const char *dockerfile;   /* name for messages and for its own ignore file */
 	const char *ignore_file;  /* NULL: <dockerfile>.dockerignore, else .dockerignore of the context */
 	const char *target;       /* stage id; NULL: the last */
 	const char *store, *mode, *platform;
 	struct list outputs, tags, contexts, secrets, ssh, build_args, labels, annotations, add_hosts;
+	struct list hidden;       /* paths that are not part of the build context: what a Makefile writes beside its Dockerfile */
 	const char *iidfile, *metadata_file, *from_step;
 	unsigned jobs;
 	bool no_cache, dry_run, list;
@@ -60,6 +62,12 @@ struct build {
 	const char *os, *arch, *variant;
 };
 
+/* Options: the defaults, one word (RT_USAGE when it is unknown), what is to do behind the last. */
+void build_options_begin(struct build_options *o);
+int build_option(struct build_options *o, const char *word, struct rt_err *e);
+int build_options_end(struct build_options *o, struct rt_err *e);
+/* The platform that is built for: the option, else the machine. */
+int build_platform(struct build *b, struct rt_err *e);
 /* The time that new parts of the image carry, RFC 3339: SOURCE_DATE_EPOCH or 1970. */
 const char *build_created(const struct build_options *o, char out[32]);
 struct stage_build *build_stage(const struct build *b, const char *id);
@@ -72,6 +80,12 @@ bool build_directory(const char *location, const char **path);
 
 /* keys.c: keys, layers, states and what is cached, without running anything. */
 int build_keys(struct build *b, struct rt_err *e);
+/* The same in pieces, for one stage: what FROM gives; then the steps behind the first, with `begin`, `fs` and `layers` known. */
+int stage_base(struct build *b, struct stage_build *sb, struct rt_err *e);
+int stage_steps(struct build *b, struct stage_build *sb, struct rt_err *e);
+/* Digest of what a step reads from (origin, from), hexadecimal. */
+int source_digest(struct build *b, enum origin origin, const char *from, const struct copy_spec *spec, char out[65],
+                  struct rt_err *e);
 /* Unpacks the base if that is still to do and puts the names of its layers in the store into sb->layers: what an image
    calls a layer and what the store calls it may differ. */
 int stage_settle(struct build *b, struct stage_build *sb, struct rt_err *e);
@@ -90,6 +104,9 @@ struct message {
 };
 /* Runs what is missing of a stage; never returns. `ctl` is a packet socket, `out` takes the commands' output. */
 void worker_main(struct build *b, struct stage_build *sb, int ctl, int out) __attribute__((noreturn));
+
+/* hidden.c: patterns, one a line, that leave the hidden paths out of the context; appended to `text`. */
+void hidden_patterns(const struct build_options *o, struct str *text);
 
 /* files.c: sources of COPY, ADD and mounts. */
 struct source_view {

@@ -84,7 +84,7 @@ int
 place_find(const struct copy_spec *spec, const struct rules *r, int rootfd, bool dir, const char *base,
            struct place *p, struct rt_err *e)
 {
-	cleanup_free char *written = path_join(spec->workdir, spec->dest);
+	cleanup_free char *written = *spec->dest == '/' ? rt_strdup(spec->dest) : path_join(spec->workdir, spec->dest);
 	cleanup_free char *path = path_resolve(rootfd, written);
 	uint32_t uid = r->uid < 0 ? 0 : (uint32_t)r->uid, gid = r->gid < 0 ? 0 : (uint32_t)r->gid;
 	mode_t mode = 0755;

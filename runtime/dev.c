@@ -171,12 +171,17 @@ dev_mask(struct rt_err *e)
 	};
 	static const char *const fixed[] = { "/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger" };
 	const unsigned long safe = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
+	const char *empty = NULL; /* one empty file system serves every directory: making them is what costs */
 
 	for (size_t i = 0; i < sizeof(hidden) / sizeof(hidden[0]); i++) {
 		if (mount("/dev/null", hidden[i], NULL, MS_BIND, NULL) == 0 || errno == ENOENT)
 			continue;
-		if (errno == ENOTDIR && mount("tmpfs", hidden[i], "tmpfs", safe, "mode=555,size=0") == 0)
+		if (errno == ENOTDIR && empty != NULL && mount(empty, hidden[i], NULL, MS_BIND, NULL) == 0)
 			continue;
+		if (errno == ENOTDIR && mount("tmpfs", hidden[i], "tmpfs", safe, "mode=555,size=0") == 0) {
+			empty = hidden[i];
+			continue;
+		}
 		return rt_fail(e, errno, "mask %s", hidden[i]);
 	}
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++) {

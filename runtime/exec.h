@@ -68,4 +68,20 @@ struct run_spec {
    NOT used for that; e->status is 1 when the program is not there). */
 int run_command(const struct run_spec *spec, int *status, int *signal, struct rt_err *e);
 
+/* Several commands in one sandbox, for a chain of RUNs that make one layer: root, namespaces and mounts are made
+   once, every process of a command is dead before the next one starts. */
+struct run_session {
+	int pid, ctl;            /* of the sandbox's pid 1 */
+	struct session_memory *memory; /* shared with it */
+	int rootfd;
+	void *stubs;
+};
+/* True when the commands may share a sandbox: no mounts, no script, the host's network, confined. */
+bool run_session_fits(const struct run_spec *specs, size_t n);
+/* Starts the sandbox of `specs`, which must stay as they are; all have the same root, host name and hosts. */
+int run_session_start(const struct run_spec *specs, size_t n, struct run_session *s, struct rt_err *e);
+/* As run_command, for specs[i]. */
+int run_session_step(struct run_session *s, size_t i, int *status, int *signal, struct rt_err *e);
+void run_session_end(struct run_session *s);
+
 #endif

@@ -182,7 +182,8 @@ mount_target(const struct state *st, const struct plan_mount *m, unsigned nssh)
 		return rt_printf("/run/secrets/%s", base_name(id));
 	if (m->target == NULL && m->kind == RUN_MOUNT_SSH)
 		return rt_printf("/run/buildkit/ssh_agent.%u", nssh);
-	joined = path_join(state_workdir(st), m->target != NULL ? m->target : "");
+	joined = m->target != NULL && *m->target == '/' ? rt_strdup(m->target)
+	         : path_join(state_workdir(st), m->target != NULL ? m->target : "");
 	clean = path_clean(joined);
 	free(joined);
 	return clean;

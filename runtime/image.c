@@ -8,6 +8,7 @@
 #include "exec.h"
 #include "oci.h"
 #include "ref.h"
+#include "registry.h"
 #include "stream.h"
 
 void
@@ -162,6 +163,31 @@ find(struct place *p, const char *platform, struct found *f, struct image *im, s
 	return 0;
 }
 
+/* Fetches from its registry what the store does not have. */
+static int
+fetch_missing(struct store *s, const char *ref, const char *location, const char *platform, struct rt_err *e)
+{
+	struct rt_err ignored = { 0 };
+	struct descriptor d = { 0 };
+	struct platform want;
+	struct place p;
+	bool found;
+
+	if (location != NULL && strncmp(location, "docker-image://", 15) == 0)
+		ref = location + 15;
+	else if (location != NULL)
+		return 0;
+	if (platform_parse(platform, &want, e) < 0)
+		return -1;
+	found = place_open(s, &p, ref, NULL, &ignored) == 0;
+	if (found) {
+		found = oci_top(&p.layout, p.tag, p.digest, &want, &d, &ignored) == 0;
+		descriptor_free(&d);
+		place_close(&p);
+	}
+	return found ? 0 : registry_pull(s, ref, platform, e);
+}
+
 int
 image_config(struct store *s, const char *ref, const char *location, const char *platform, struct image *im,
              struct rt_err *e)
@@ -171,7 +197,9 @@ image_config(struct store *s, const char *ref, const char *location, const char 
 	int rc;
 
 	*im = (struct image){ .ref = rt_strdup(ref != NULL ? ref : location) };
-	rc = place_open(s, &p, ref, location, e);
+	rc = fetch_missing(s, ref, location, platform, e);
+	if (rc == 0)
+		rc = place_open(s, &p, ref, location, e);
 	if (rc == 0) {
 		rc = find(&p, platform, &f, im, e);
 		place_close(&p);
@@ -346,7 +374,9 @@ image_open(struct store *s, const char *ref, const char *location, const char *p
 	int rc;
 
 	*im = (struct image){ .ref = rt_strdup(ref != NULL ? ref : location) };
-	rc = place_open(s, &p, ref, location, e);
+	rc = fetch_missing(s, ref, location, platform, e);
+	if (rc == 0)
+		rc = place_open(s, &p, ref, location, e);
 	if (rc == 0) {
 		rc = find(&p, platform, &f, im, e);
 		if (rc == 0 && pin != NULL && strcmp(pin, im->digest) != 0 && (p.digest == NULL || strcmp(pin, p.digest) != 0))

@@ -90,8 +90,11 @@ read_ignore(struct build *b, struct rt_err *e)
 			return -1;
 	}
 	free(own);
-	if (found < 0)
-		return b->o->ignore_file != NULL ? -1 : 0;
+	if (found < 0 && b->o->ignore_file != NULL)
+		return -1;
+	hidden_patterns(b->o, &text);
+	if (found < 0 && text.len == 0)
+		return 0;
 	b->ignore = ignore_parse(text.s != NULL ? text.s : "", text.len, e);
 	str_free(&text);
 	return b->ignore != NULL ? 0 : rt_prefix(e, "the ignore file");
@@ -178,6 +181,19 @@ put_source(struct build *b, struct sha256 *h, enum origin origin, const char *fr
 	view_close(&v);
 	sha256_update(h, sum, sizeof(sum));
 	return rc;
+}
+
+int
+source_digest(struct build *b, enum origin origin, const char *from, const struct copy_spec *spec, char out[65],
+              struct rt_err *e)
+{
+	struct sha256 h;
+
+	sha256_init(&h);
+	if (put_source(b, &h, origin, from, spec, e) < 0)
+		return -1;
+	sha256_hex(&h, out);
+	return 0;
 }
 
 static int
@@ -278,6 +294,7 @@ step_key(struct build *b, const char *below, const struct state *st, const struc
 	put(&h, format_version);
 	put(&h, below);
 	put(&h, verb_name(s->verb));
+	put(&h, s->join ? "join" : ""); /* the layer holds the steps before it too */
 	switch (s->verb) {
 	case VERB_RUN:
 		rc = put_run(b, &h, st, s, e);
@@ -369,8 +386,8 @@ base_image(struct build *b, struct stage_build *sb, const struct plan_step *s, s
 	return rc;
 }
 
-static int
-base(struct build *b, struct stage_build *sb, struct rt_err *e)
+int
+stage_base(struct build *b, struct stage_build *sb, struct rt_err *e)
 {
 	const struct plan_step *s = &sb->plan->steps[0];
 	struct sha256 h;
@@ -417,12 +434,10 @@ add_unit(struct stage_build *sb, size_t i, bool join, const char key[65])
 	memcpy(u->key, key, sizeof(u->key));
 }
 
-static int
-stage_keys(struct build *b, struct stage_build *sb, struct rt_err *e)
+int
+stage_steps(struct build *b, struct stage_build *sb, struct rt_err *e)
 {
-	if (base(b, sb, e) < 0)
-		return -1;
-	state_inherit(&sb->end, &sb->begin);
+	state_copy(&sb->end, &sb->begin);
 	for (size_t i = 1; i < sb->plan->nsteps; i++) {
 		const struct plan_step *s = &sb->plan->steps[i];
 
@@ -484,7 +499,7 @@ build_keys(struct build *b, struct rt_err *e)
 	b->stages = rt_alloc((b->plan.nstages + 1) * sizeof(*b->stages));
 	for (size_t i = 0; i < b->plan.nstages; i++) {
 		b->stages[i].plan = &b->plan.stages[i];
-		if (stage_keys(b, &b->stages[i], err) < 0)
+		if (stage_base(b, &b->stages[i], err) < 0 || stage_steps(b, &b->stages[i], err) < 0)
 			return -1;
 	}
 	if (b->plan.nstages == 0)

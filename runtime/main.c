@@ -7,6 +7,7 @@
 
 #include "build.h"
 #include "pattern.h"
+#include "registry.h"
 #include "verbs.h"
 
 #ifndef DOCKCC_VERSION
@@ -132,6 +133,24 @@ cmd_match(char **argv, struct rt_err *e)
 		break;
 	}
 	return rt_fail_status(e, RT_USAGE, "the pattern and the value are too large to be matched");
+}
+
+int
+cmd_pull(char **argv, struct rt_err *e)
+{
+	struct build_options o = { 0 };
+	struct store s;
+	int rc;
+
+	if ((argv = common_options(argv, &o, e)) == NULL)
+		return -1;
+	if (argv[0] == NULL || argv[1] != NULL)
+		return rt_fail_status(e, RT_USAGE, "pull takes one image reference");
+	if (store_open(&s, o.store, e) < 0)
+		return -1;
+	rc = registry_pull(&s, argv[0], o.platform, e);
+	store_close(&s);
+	return rc;
 }
 
 static void

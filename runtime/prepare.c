@@ -383,6 +383,12 @@ prepare_mounts(struct build *b, const struct state *st, const struct plan_step *
 void
 prepare_release(struct prepared *m)
 {
+	struct rt_err ignored;
+
+	/* stages and images that were mounted for the command */
+	for (size_t i = 0; i < m->n; i++)
+		if (m->v[i].root != NULL && strstr(m->v[i].root, "/view-") != NULL)
+			overlay_umount(m->v[i].root, &ignored);
 	for (size_t i = 0; i < m->nlocks; i++)
 		close(m->locks[i]);
 	for (size_t i = 0; i < m->nsecrets; i++) {

@@ -218,7 +218,7 @@ progress_fail(struct build *b, const struct plan_step *s, double seconds, const 
 	if (b->o->progress == PROGRESS_QUIET)
 		for (size_t i = first; i < o->ntail; i++)
 			str_printf(&out, "%s\n", o->tail[i % TAIL_LINES]);
-	str_printf(&out, "again: sh %s\n", b->o->script);
+	str_printf(&out, "again: %s%s\n", b->o->again != NULL ? "" : "sh ", b->o->again != NULL ? b->o->again : b->o->script);
 	str_printf(&out, "%s: failed step=%s line=%s status=%d kind=%s\n", b->o->script, s->id, s->lines, m->status, verb_name(s->verb));
 	if (b->o->progress != PROGRESS_JSON)
 		emit(out.s, out.len);

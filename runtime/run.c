@@ -21,24 +21,6 @@
 #define FLAG_NEWCGROUP 0x02000000
 enum { NR_CLOSE_RANGE = 436 };
 
-/* What the child leaves behind when it could not become the command. */
-struct report {
-	bool failed;
-	struct rt_err err;
-};
-
-/* What the child gets ready-made. */
-struct job {
-	const struct run_spec *s;
-	const char **env;
-	struct user user;
-	struct stubs stubs;
-	struct stat own; /* our own program */
-	bool boxed;      /* namespaces and mounts; else mode chroot */
-	struct report *report;
-	struct rt_err *e; /* the report's, in the child and out of it */
-};
-
 /* ---- before: in the caller's process --------------------------------------------------------------- */
 
 static const char *
@@ -54,8 +36,8 @@ env_get(const char *const *env, const char *name)
 
 /* The step's environment and HOME, also where it is set but empty: execution.md 2 "Environment".  *home is the string
    to free. */
-static const char **
-make_env(const char *const *env, const struct user *u, char **home)
+const char **
+run_env(const char *const *env, const struct user *u, char **home)
 {
 	const char *set = env_get(env, "HOME");
 	size_t n = 0, k = 0;
@@ -73,8 +55,8 @@ make_env(const char *const *env, const struct user *u, char **home)
 }
 
 /* /proc /sys /dev /etc stay when they had to be made, all other mount points go again: execution.md 2 "Mount points". */
-static int
-make_points(int rootfd, struct job *j)
+int
+run_points(int rootfd, struct job *j)
 {
 	static const char *const dirs[] = { "/proc", "/sys", "/dev", "/etc" };
 	static const char *const files[] = { "/etc/hosts", "/etc/resolv.conf" };
@@ -101,8 +83,8 @@ make_points(int rootfd, struct job *j)
    us in there.  Like any pid 1 it hears no signal from inside that it has no handler for, pid_namespaces(7). */
 
 /* Mounts everything below the new root and makes it "/": pivot_root(2), "pivot_root(".", ".")". */
-static int
-enter_root(struct job *j)
+int
+run_enter_root(struct job *j)
 {
 	const struct run_spec *s = j->s;
 	cleanup_fd int root = -1, dev = -1;
@@ -280,7 +262,7 @@ become_command(const struct job *j)
 
 	if (each_candidate(j, check_candidate) < 0)
 		return -1;
-	if (!j->s->insecure && (caps_bound(sys_chroot, j->e) < 0 || seccomp_install(j->e) < 0))
+	if (!j->confined && !j->s->insecure && (caps_bound(sys_chroot, j->e) < 0 || seccomp_install(j->e) < 0))
 		return -1;
 	if (caps_become(&j->user, j->s->insecure, sys_chroot, j->e) < 0)
 		return -1;
@@ -294,15 +276,29 @@ become_command(const struct job *j)
 static int
 prepare_process(const struct job *j)
 {
-	const char *host = j->s->hostname != NULL ? j->s->hostname : "buildkitsandbox";
 	const struct rlimit no_core = { 0, 0 };
 
-	if (j->boxed && sethostname(host, strlen(host)) < 0)
-		return rt_fail(j->e, errno, "set host name %s", host);
 	if (setsid() < 0 || setrlimit(RLIMIT_CORE, &no_core) < 0)
 		return rt_fail(j->e, errno, "make a session without core files");
 	umask(022);
 	return 0;
+}
+
+int
+run_hostname(const struct job *j)
+{
+	const char *host = j->s->hostname != NULL ? j->s->hostname : "buildkitsandbox";
+
+	return sethostname(host, strlen(host)) < 0 ? rt_fail(j->e, errno, "set host name %s", host) : 0;
+}
+
+void
+run_become(const struct job *j, int null)
+{
+	if (set_descriptors(j, null) == 0 && enter_cwd(j) == 0 && prepare_process(j) == 0)
+		become_command(j);
+	j->report->failed = true;
+	_exit(127);
 }
 
 static int
@@ -315,9 +311,9 @@ child_main(void *arg)
 	umask(0);
 	if (!j->boxed) /* a root without mounts may have no device that can be opened */
 		null = open("/dev/null", O_RDONLY);
-	if ((j->boxed ? enter_root(j) : chroot_enter(j->s, j->e)) == 0 && (!j->s->net_none || dev_loopback(j->e) == 0) &&
-	    set_descriptors(j, null) == 0 && enter_cwd(j) == 0 && prepare_process(j) == 0)
-		become_command(j);
+	if ((j->boxed ? run_enter_root(j) : chroot_enter(j->s, j->e)) == 0 && (!j->s->net_none || dev_loopback(j->e) == 0) &&
+	    (!j->boxed || run_hostname(j) == 0))
+		run_become(j, null);
 	j->report->failed = true;
 	_exit(127);
 }
@@ -374,7 +370,7 @@ run_boxed(struct job *j, int rootfd, int *status, int *signal)
 {
 	pid_t pid;
 
-	if (make_points(rootfd, j) < 0)
+	if (run_points(rootfd, j) < 0)
 		return -1;
 	pid = start_child(j);
 	if (pid < 0) {
@@ -417,7 +413,7 @@ run_job(struct job *j, int *status, int *signal)
 		return -1;
 	if (stat("/proc/self/exe", &j->own) < 0)
 		return rt_fail(j->e, errno, "look at /proc/self/exe");
-	j->env = make_env(j->s->env, &j->user, &home);
+	j->env = run_env(j->s->env, &j->user, &home);
 	mask = umask(022);
 	rc = (j->boxed ? run_boxed : run_chroot)(j, rootfd, status, signal);
 	umask(mask);

@@ -144,6 +144,19 @@ state_inherit(struct state *st, const struct state *parent)
 }
 
 void
+state_copy(struct state *st, const struct state *from)
+{
+	*st = (struct state){ .config = json_copy(from->config), .cmd_here = from->cmd_here, .scratch = from->scratch };
+	for (size_t i = 0; i < from->nvars; i++) {
+		struct state_var *v = need(st, from->vars[i].name, strlen(from->vars[i].name));
+
+		v->value = from->vars[i].value != NULL ? rt_strdup(from->vars[i].value) : NULL;
+		v->declared = from->vars[i].declared;
+	}
+	st->created = rt_strdup(from->created);
+}
+
+void
 state_free(struct state *st)
 {
 	for (size_t i = 0; i < st->nvars; i++) {
@@ -326,8 +339,8 @@ state_apply(struct state *st, const struct plan_step *s, struct rt_err *e)
 		return apply_settings(st, s, e);
 	case VERB_WORKDIR:
 		path = state_workdir_path(st, s->args[0]);
+		history_add(st, history_text(st, s, 0, 0), strcmp(path, "/") == 0); /* the path joins the old directory */
 		json_set_string(section(st, "config", JSON_OBJECT), "WorkingDir", path);
-		history_add(st, history_text(st, s, 0, 0), strcmp(path, "/") == 0);
 		free(path);
 		return 0;
 	case VERB_COPY:

@@ -27,6 +27,8 @@ void state_scratch(struct state *st, const char *os, const char *arch, const cha
 int state_image(struct state *st, const char *config, size_t len, const char *what, struct rt_err *e);
 /* What FROM stage hands down: everything but the triggers and whether CMD stood here. */
 void state_inherit(struct state *st, const struct state *parent);
+/* The same state once more. */
+void state_copy(struct state *st, const struct state *from);
 void state_free(struct state *st);
 
 /* Applies one step other than `from`, its history entry included. */

@@ -37,8 +37,13 @@ int tar_unpack(struct reader *r, int rootfd, const struct tar_options *o, struct
 /* True when the decoded stream begins with a tar header that parses (ADD's test); reads at most 512 bytes. */
 bool tar_is_header(const unsigned char block[512]);
 
-/* The time an entry gets in a layer: with an epoch (>= 0) min(mtime, epoch); without one, times at or after
-   `start` (ns since the epoch) were made by the build and become 0, others are kept. Whole seconds. */
+/* The nanoseconds of an mtime that say: the build made this.  They travel with the file when COPY or cp -p keeps its
+   time; the seconds stay true, so that make still sees what is older. */
+enum { TIME_MADE = 987654321 };
+/* Gives TIME_MADE to everything below the directory whose mtime is `start` (ns since the epoch) or later. */
+int layer_mark(int dirfd, int64_t start, struct rt_err *e);
+/* The time an entry gets in a layer: with an epoch (>= 0) min(mtime, epoch); without one, what the build made (see
+   TIME_MADE, or at or after `start`) becomes 0, other times are kept. Whole seconds. */
 int64_t tar_time(int64_t mtime_ns, int64_t epoch, int64_t start_ns);
 
 /* Writes the tar of one layer directory (overlay upper form) in canonical order and encoding. */

@@ -183,7 +183,7 @@ tar_time(int64_t mtime_ns, int64_t epoch, int64_t start_ns)
 
 	if (epoch >= 0)
 		return s < epoch ? s : epoch;
-	return start_ns >= 0 && mtime_ns >= start_ns ? 0 : s;
+	return (start_ns >= 0 && mtime_ns >= start_ns) || mtime_ns - s * 1000000000 == TIME_MADE ? 0 : s;
 }
 
 /* ---- walking ----------------------------------------------------------------------------------- */
@@ -248,7 +248,7 @@ entry_time(const struct tree *t, const struct stat *st)
 	int64_t s = st->st_mtim.tv_sec;
 
 	if (!t->layer)
-		return t->epoch >= 0 ? t->epoch : s;
+		return t->epoch >= 0 ? t->epoch : st->st_mtim.tv_nsec == TIME_MADE ? 0 : s;
 	if (s > INT64_MAX / 1000000000 - 1 || s < INT64_MIN / 1000000000 + 1)
 		return t->epoch >= 0 && s > t->epoch ? t->epoch : s;
 	return tar_time(s * 1000000000 + st->st_mtim.tv_nsec, t->epoch, t->start);

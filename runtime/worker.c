@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -14,8 +15,10 @@
 #include <unistd.h>
 
 #include "build.h"
+#include "call.h"
 #include "path.h"
 #include "prepare.h"
+#include "tar.h"
 
 struct worker {
 	struct build *b;
@@ -24,6 +27,7 @@ struct worker {
 	size_t step;            /* being worked on */
 	char *tmp, *tmp_path;   /* this unit's directory in the store */
 	int lock;
+	int64_t start;          /* of the unit, ns since the epoch */
 	struct state st;
 	struct list lower;      /* directories of the layers below, lowest first */
 };
@@ -96,7 +100,8 @@ unit_begin(struct worker *w, char **root, struct rt_err *e)
 		return -1;
 	w->tmp_path = rt_printf("%s/%s", w->b->store.path, w->tmp);
 	clock_gettime(CLOCK_REALTIME_COARSE, &ts);
-	snprintf(now, sizeof(now), "%lld\n", (long long)ts.tv_sec * 1000000000 + ts.tv_nsec);
+	w->start = (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+	snprintf(now, sizeof(now), "%lld\n", (long long)w->start);
 	rc = sub_directory(w, "diff", &diff, e);
 	if (rc == 0)
 		rc = sub_directory(w, "work", &work, e);
@@ -139,12 +144,24 @@ drop_old(struct worker *w, const char *key, struct rt_err *e)
 }
 
 static int
+mark_times(struct worker *w, struct rt_err *e)
+{
+	char *diff = rt_printf("%s/diff", w->tmp);
+	int fd = openat(w->b->store.fd, diff, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int rc = fd < 0 ? rt_fail(e, errno, "open %s", diff) : layer_mark(fd, w->start, e);
+
+	rt_close_fd(&fd);
+	free(diff);
+	return rc;
+}
+
+static int
 unit_end(struct worker *w, const struct unit *u, char *root, struct rt_err *e)
 {
 	static const char *const scraps[] = { "work", "root", "scratch" };
 	char *dir;
 
-	if (overlay_umount(root, e) < 0)
+	if (overlay_umount(root, e) < 0 || mark_times(w, e) < 0)
 		return -1;
 	for (size_t i = 0; i < sizeof(scraps) / sizeof(scraps[0]); i++) {
 		char *name = rt_printf("%s/%s", w->tmp, scraps[i]);
@@ -225,76 +242,81 @@ do_copy(struct worker *w, const struct plan_step *s, const char *root, struct rt
 	return rc;
 }
 
-/* Both spellings of the proxy variables that were given, whether declared or not: spec/language.md 4.7. */
-static void
-add_proxies(const struct build_options *o, struct list *env)
-{
-	static const char *const names[] = { "HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY" };
-
-	for (size_t i = 0; i < o->build_args.n; i++)
-		for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++) {
-			size_t n = strlen(names[k]);
-			const char *arg = o->build_args.v[i];
-			char *pair;
-
-			if (strncasecmp(arg, names[k], n) != 0 || arg[n] != '=')
-				continue;
-			for (int lower = 0; lower < 2; lower++) {
-				pair = rt_strdup(arg);
-				for (size_t c = 0; c < n; c++)
-					pair[c] = (char)(lower ? names[k][c] == '_' ? '_' : names[k][c] + 32 : names[k][c]);
-				list_add(env, pair);
-				free(pair);
-			}
-		}
-}
-
-static const char *
-build_arg(const struct build_options *o, const char *name)
-{
-	size_t n = strlen(name);
-
-	for (size_t i = o->build_args.n; i-- > 0;)
-		if (strncmp(o->build_args.v[i], name, n) == 0 && o->build_args.v[i][n] == '=')
-			return o->build_args.v[i] + n + 1;
-	return NULL;
-}
-
 /* Exit status of the command, or -1 with `e` when it could not be run. */
 static int
 do_run(struct worker *w, const struct plan_step *s, const char *root, int *sig, struct rt_err *e)
 {
-	struct list argv = { 0 }, env = { 0 };
-	struct prepared mounts = { 0 };
-	char *scratch, *cwd;
-	int status = 0, rc;
+	struct call call;
+	char *scratch = NULL;
+	int status = 0, rc = 0;
 
-	if (sub_directory(w, "scratch", &scratch, e) < 0)
+	if (s->nmounts > 0 && sub_directory(w, "scratch", &scratch, e) < 0)
 		return -1;
-	state_argv(&w->st, s, &argv);
-	state_env(&w->st, &env);
-	add_proxies(w->b->o, &env);
-	rc = prepare_mounts(w->b, &w->st, s, scratch, &mounts, &env, e);
-	if (rc == 0) {
-		cwd = path_clean(state_workdir(&w->st));
-		struct run_spec spec = {
-			.root = root, .argv = (const char *const *)argv.v, .env = (const char *const *)env.v, .cwd = cwd,
-			.user = state_user(&w->st), .hostname = build_arg(w->b->o, "BUILDKIT_SANDBOX_HOSTNAME"),
-			.add_hosts = (const char *const *)w->b->o->add_hosts.v, .mounts = mounts.v, .nmounts = mounts.n,
-			.script_name = s->script, .script = s->script != NULL && s->nargs > 0 ? s->args[0] : NULL,
-			.script_len = s->script != NULL && s->nargs > 0 ? strlen(s->args[0]) : 0,
-			.net_none = s->network != NULL && strcmp(s->network, "none") == 0,
-			.insecure = s->security != NULL && strcmp(s->security, "insecure") == 0,
-			.out_fd = w->out,
-		};
-		rc = run_command(&spec, &status, sig, e);
-		free(cwd);
-	}
-	prepare_release(&mounts);
-	list_free(&argv);
-	list_free(&env);
+	rc = call_make(w->b, &w->st, s, root, scratch, w->out, &call, e);
+	if (rc == 0)
+		rc = run_command(&call.spec, &status, sig, e);
+	call_free(&call);
 	free(scratch);
 	return rc < 0 ? -1 : status;
+}
+
+/* The command of the current step has ended: says so, or ends the stage. */
+static void
+check_status(struct worker *w, int rc, int sig, const struct rt_err *e)
+{
+	char text[64];
+
+	if (rc < 0)
+		fail(w, e->status != 0 ? e->status : RT_IO, 0, e->text);
+	if (rc > 0) {
+		snprintf(text, sizeof(text), sig != 0 ? "killed by signal %d" : "exit status %d", sig != 0 ? sig : rc);
+		fail(w, rc, sig, text);
+	}
+}
+
+/* A chain of RUNs in one sandbox, unless one of them needs a sandbox of its own: then nothing is done yet. */
+static void
+do_chain(struct worker *w, const struct unit *u, const char *root)
+{
+	size_t n = u->end - u->first;
+	struct call *calls = rt_alloc(n * sizeof(*calls));
+	struct run_spec *specs = rt_alloc(n * sizeof(*specs));
+	struct rt_err e = { .status = RT_IO };
+	struct run_session session = { .ctl = -1, .rootfd = -1 };
+	size_t made = 0;
+	bool fits = true;
+
+	/* RUN changes nothing of the state that the next one sees */
+	for (; fits && made < n; made++) {
+		const struct plan_step *s = &w->sb->plan->steps[u->first + made];
+
+		fits = s->verb == VERB_RUN && s->nmounts == 0 && call_make(w->b, &w->st, s, root, NULL, w->out, &calls[made], &e) == 0;
+		if (!fits)
+			break;
+		specs[made] = calls[made].spec;
+	}
+	fits = fits && run_session_fits(specs, n);
+	if (fits && run_session_start(specs, n, &session, &e) < 0) {
+		run_session_end(&session);
+		fail(w, e.status, 0, e.text);
+	}
+	for (; fits && w->step < u->end; w->step++) {
+		int status = 0, sig = 0, rc;
+
+		send_message(w, MSG_START, false);
+		rc = run_session_step(&session, w->step - u->first, &status, &sig, &e);
+		if (rc < 0 || status != 0)
+			run_session_end(&session);
+		check_status(w, rc < 0 ? -1 : status, sig, &e);
+		send_message(w, MSG_DONE, false);
+		if (state_apply(&w->st, &w->sb->plan->steps[w->step], &e) < 0)
+			fail(w, e.status, 0, e.text);
+	}
+	run_session_end(&session);
+	for (size_t i = 0; i < made; i++)
+		call_free(&calls[i]);
+	free(calls);
+	free(specs);
 }
 
 static void
@@ -307,12 +329,6 @@ do_step(struct worker *w, const struct plan_step *s, const char *root)
 	switch (s->verb) {
 	case VERB_RUN:
 		rc = do_run(w, s, root, &sig, &e);
-		if (rc > 0) {
-			char text[64];
-
-			snprintf(text, sizeof(text), sig != 0 ? "killed by signal %d" : "exit status %d", sig != 0 ? sig : rc);
-			fail(w, rc, sig, text);
-		}
 		break;
 	case VERB_COPY:
 	case VERB_ADD:
@@ -326,8 +342,7 @@ do_step(struct worker *w, const struct plan_step *s, const char *root)
 	case VERB_SET:
 		break;
 	}
-	if (rc < 0)
-		fail(w, e.status != 0 ? e.status : RT_IO, 0, e.text);
+	check_status(w, rc, sig, &e);
 	send_message(w, MSG_DONE, false);
 }
 
@@ -348,21 +363,45 @@ wait_for_sources(struct worker *w, const struct unit *u, struct rt_err *e)
 	return 0;
 }
 
+/* One worker at a time makes a layer: whoever waited finds it made, by another stage that begins with the same steps or by
+   another build.  The lock is held until the descriptor is closed. */
+static int
+lock_key(struct worker *w, const char *key, struct rt_err *e)
+{
+	char *name = rt_printf("keys/%s", key);
+	int fd = openat(w->b->store.fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	while (fd >= 0 && flock(fd, LOCK_EX) < 0 && errno == EINTR)
+		;
+	if (fd < 0)
+		rt_fail(e, errno, "open %s/%s", w->b->store.path, name);
+	free(name);
+	return fd;
+}
+
 static void
-do_unit(struct worker *w, const struct unit *u)
+do_unit(struct worker *w, struct unit *u)
 {
 	struct rt_err e = { .status = RT_IO };
 	char *root = NULL;
+	int lock = -1;
 
 	w->step = u->first;
+	if (!u->cached) {
+		if (wait_for_sources(w, u, &e) < 0 || ask(w, MSG_ACQUIRE, 0, &e) < 0 || (lock = lock_key(w, u->key, &e)) < 0)
+			fail(w, e.status, 0, e.text);
+		u->cached = !w->b->o->no_cache && store_has_layer(&w->b->store, u->key);
+	}
 	if (u->cached) {
 		char *dir = layer_dir(w, u->key);
 
 		list_add(&w->lower, dir);
 		free(dir);
-	} else if (wait_for_sources(w, u, &e) < 0 || ask(w, MSG_ACQUIRE, 0, &e) < 0 || unit_begin(w, &root, &e) < 0) {
+	} else if (unit_begin(w, &root, &e) < 0) {
 		fail(w, e.status, 0, e.text);
 	}
+	if (!u->cached && u->end - u->first > 1)
+		do_chain(w, u, root);
 	for (; w->step < u->end; w->step++) {
 		const struct plan_step *s = &w->sb->plan->steps[w->step];
 
@@ -378,6 +417,7 @@ do_unit(struct worker *w, const struct unit *u)
 	w->step = u->end - 1;
 	if (!u->cached && unit_end(w, u, root, &e) < 0)
 		fail(w, e.status, 0, e.text);
+	rt_close_fd(&lock);
 	free(root);
 }
 
@@ -419,7 +459,7 @@ worker_main(struct build *b, struct stage_build *sb, int ctl, int out)
 	umask(022);
 	if (ns_private(&e) < 0)
 		fail(&w, e.status, 0, e.text);
-	state_inherit(&w.st, &sb->begin);
+	state_copy(&w.st, &sb->begin);
 	do_base(&w);
 	for (w.step = 1; w.step < sb->plan->nsteps;) {
 		if (u < sb->nunits && sb->units[u].first == w.step) {

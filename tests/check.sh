@@ -1,130 +1,76 @@
 #!/bin/sh
-# Golden cases of `dockcc check`: golden/check-NAME holds a Dockerfile and perhaps `args` (the command line) and more files;
-# want/ holds stdout, stderr, status, and Dockerfile when the command changes it.  ACCEPT=1 writes want/ anew.
-# usage: DOCKCC=path check.sh [CASE...]    TAP
-set -u
-here=$(cd "$(dirname "$0")/.." && pwd)
-tmp=$(mktemp -d) || exit 1
-trap 'rm -rf "$tmp"' EXIT INT TERM
-PATH=$tmp/bin:$PATH
-n=0 bad=0
-mkdir "$tmp/bin"
-[ $# -gt 0 ] || set -- "$here"/golden/check-*/
+# dockcc check: each rule where it has to speak and where it must not, the ways to silence it, the formats.
+# what lib.sh sets: here, source, dockcc, work
+# shellcheck disable=SC1091,SC2154,SC2034
+. "$(dirname "$0")/lib.sh"
 
-ok() {
-	n=$((n + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $n - $2"
-	else
-		bad=1
-		echo "not ok $n - $2"
-	fi
+# rules TEXT WANT FILE: WANT is "LINE:RULE ..." in order; FILE has its line breaks as \n
+rules() {
+	printf "$3" >"$work/Dockerfile"
+	"$dockcc" check --format=json -f "$work/Dockerfile" >"$work/json" 2>"$work/err"
+	is "$1" "$2" "$(jq -r '[.warnings[] | "\(.line):\(.rule)"] + (if has("error_line") then ["error:\(.error_line)"] else [] end) | join(" ")' "$work/json")"
 }
 
-for case; do
-	case=${case%/} got=$tmp/got work=$tmp/work
-	rm -rf "$got" "$work"
-	mkdir "$got"
-	cp -R "$case" "$work"
-	rm -rf "$work/want"
-	args=Dockerfile
-	[ ! -f "$case/args" ] || args=$(cat "$case/args")
-	if [ -f "$case/needs" ] && ! command -v "$(cat "$case/needs")" >/dev/null; then
-		n=$((n + 1))
-		echo "ok $n - ${case##*/} # SKIP no $(cat "$case/needs") here"
-		continue
-	fi
-	[ -f "$case/needs" ] || args="--shellcheck=never $args"
-	# shellcheck disable=SC2086 # args is a list of words
-	(cd "$work" && exec "$DOCKCC" check $args) >"$got/stdout" 2>"$got/stderr" </dev/null
-	echo $? >"$got/status"
-	cmp -s "$work/Dockerfile" "$case/Dockerfile" || cp "$work/Dockerfile" "$got"
-	if [ -n "${ACCEPT:-}" ]; then
-		rm -rf "$case/want"
-		mkdir "$case/want"
-		cp "$got"/* "$case/want"
-	fi
-	diff -Nru "$case/want" "$got" >"$tmp/diff"
-	ok $? "${case##*/}"
-	sed 's/^/# /' "$tmp/diff"
-	# whatever a case fixes is fixed for good
-	if [ -f "$got/Dockerfile" ]; then
-		cp "$work/Dockerfile" "$tmp/once"
-		# shellcheck disable=SC2086
-		(cd "$work" && exec "$DOCKCC" check $args) >/dev/null 2>&1 </dev/null
-		cmp -s "$work/Dockerfile" "$tmp/once"
-		ok $? "${case##*/}: a second run changes nothing"
-	fi
-done
+rules 'a clean file' '' 'FROM a\nENV A=1\nCMD ["x"]\n'
+rules 'StageNameCasing' 1:StageNameCasing 'FROM a AS Build\n'
+rules 'FromAsCasing' 1:FromAsCasing 'FROM a as b\n'
+rules 'FromAsCasing, all lower' '' 'from a as b\nrun x\n'
+rules 'ConsistentInstructionCasing' 3:ConsistentInstructionCasing 'FROM a\nRUN b\nrun c\n'
+rules 'ConsistentInstructionCasing, lower is the majority' 1:ConsistentInstructionCasing 'FROM a\nrun b\nrun c\n'
+rules 'NoEmptyContinuation names the last line' 4:NoEmptyContinuation 'FROM a\nRUN b \\\n\n  c\n'
+rules 'a comment in a continuation is fine' '' 'FROM a\nRUN b \\\n# x\n  c\n'
+rules 'DuplicateStageName' 2:DuplicateStageName 'FROM a AS b\nFROM a AS b\n'
+rules 'ReservedStageName' 1:ReservedStageName 'FROM a AS scratch\n'
+rules 'JSONArgsRecommended' '2:JSONArgsRecommended' 'FROM a\nCMD x\n'
+rules 'JSONArgsRecommended after SHELL' '' 'FROM a\nSHELL ["sh"]\nCMD x\n'
+rules 'MaintainerDeprecated' 2:MaintainerDeprecated 'FROM a\nMAINTAINER x\n'
+rules 'UndefinedArgInFrom' '2:UndefinedArgInFrom' 'ARG TAG=1\nFROM a:${TGA:-x}\n'
+rules 'platform arguments are there in FROM' '' 'FROM a-$TARGETARCH\n'
+rules 'UndefinedVar' 3:UndefinedVar 'FROM a\nARG SRC=s\nCOPY $SCR /x\n'
+rules 'UndefinedVar with a default' 2:UndefinedVar 'FROM a\nUSER ${WHO:-me}\n'
+rules 'a global is not seen in a stage' 3:UndefinedVar 'ARG G=1\nFROM a\nWORKDIR /$G\n'
+rules 'PATH is always there' '' 'FROM a\nENV PATH=/x:$PATH\n'
+rules 'RUN is the shell s business' '' 'FROM a\nRUN echo $x\n'
+rules 'a stage inherits' '' 'FROM a AS b\nENV X=1\nFROM b\nWORKDIR /$X\n'
+rules 'UndefinedVar in a mount' 2:UndefinedVar 'FROM a\nRUN --mount=type=cache,target=/$C x\n'
+rules 'UndefinedVar in a here-document' 2:UndefinedVar 'FROM a\nCOPY <<E /x\n$y\nE\n'
+rules 'InvalidDefaultArgInFrom' '2:InvalidDefaultArgInFrom error:2' 'ARG TAG\nFROM a:${TAG}\n' 
+rules 'WorkdirRelativePath' 2:WorkdirRelativePath 'FROM a\nWORKDIR x\nWORKDIR y\n'
+rules 'WorkdirRelativePath after an absolute one' '' 'FROM a AS b\nWORKDIR /x\nFROM b\nWORKDIR y\n'
+rules 'MultipleInstructionsDisallowed names the one that loses' 2:MultipleInstructionsDisallowed 'FROM a\nCMD ["x"]\nCMD ["y"]\n'
+rules 'LegacyKeyValueFormat' '2:LegacyKeyValueFormat 3:LegacyKeyValueFormat' 'FROM a\nENV a b\nLABEL c d\n'
+rules 'SecretsUsedInArgOrEnv' '2:SecretsUsedInArgOrEnv 3:SecretsUsedInArgOrEnv' 'FROM a\nARG NPM_TOKEN\nENV DB_PASSWORD=x\n'
+rules 'no secret' '' 'FROM a\nARG MONKEY\nENV PUBLIC_KEY=x KEY_FILE=y\n'
+rules 'RedundantTargetPlatform' 1:RedundantTargetPlatform 'FROM --platform=$TARGETPLATFORM a\n'
+rules 'FromPlatformFlagConstDisallowed' 1:FromPlatformFlagConstDisallowed 'FROM --platform=linux/arm64 a AS b\n'
+rules 'a stage that is named after its platform' '' 'FROM --platform=linux/arm64 a AS b-arm64\n'
+rules 'ExposeProtoCasing' 2:ExposeProtoCasing 'FROM a\nEXPOSE 53/UDP\n'
+rules 'ExposeInvalidFormat' 2:ExposeInvalidFormat 'FROM a\nEXPOSE 8080:80\n'
+rules 'InvalidDefinitionDescription is asked for' '' 'FROM a\n# the version\nARG V\n'
+rules 'InvalidDefinitionDescription' 4:InvalidDefinitionDescription '# check=experimental=all\nFROM a\n# the version\nARG V\n'
+rules 'skip' 3:MaintainerDeprecated '# check=skip=StageNameCasing\nFROM a AS B\nMAINTAINER x\n'
+rules 'skip=all' '' '# check=skip=all\nFROM a AS B\nMAINTAINER x\n'
+rules 'skip for one instruction' 4:MaintainerDeprecated 'FROM a\n# check=skip=MaintainerDeprecated\nMAINTAINER x\nMAINTAINER y\n'
+rules 'a bad check directive is an error' error:0 '# check=skip\nFROM a\n'
+rules 'findings before an error are told' '2:MaintainerDeprecated error:3' 'FROM a\nMAINTAINER x\nRUM y\n'
+rules 'an unreachable stage is checked too' error:2 'FROM a\nEXPOSE x\nFROM b\n'
 
-# the exit status tells apart what was found
-status() {
-	want=$1 what=$2 text=$3
-	shift 3
-	printf '%b' "$text" >"$tmp/Dockerfile"
-	"$DOCKCC" check --shellcheck=never "$@" "$tmp/Dockerfile" >/dev/null 2>&1
-	[ $? = "$want" ]
-	ok $? "$what"
-}
-status 0 "nothing found is 0" 'FROM alpine:3\n'
-status 5 "warnings only are 5" 'FROM alpine:3\nMAINTAINER x\n'
-status 1 "an error is 1" 'FROM alpine:3\nRUM x\n'
-status 1 "-Werror makes warnings errors" 'FROM alpine:3\nMAINTAINER x\n' -Werror
-status 1 "-Werror=RULE makes one an error" 'FROM alpine:3\nMAINTAINER x\n' -Werror=maintainer-deprecated
-status 0 "-Wno-RULE turns one off" 'FROM alpine:3\nMAINTAINER x\n' -Wno-DL4000
-status 1 "error=true in the file" '# check=error=true\nFROM alpine:3\nMAINTAINER x\n'
-status 0 "skip=all in the file" '# check=skip=all;error=true\nFROM alpine:3\nMAINTAINER x\n'
-status 1 "a check directive without =" '# check=skip\nFROM alpine:3\n'
-status 1 "a check directive with a wrong boolean" '# check=error=maybe\nFROM alpine:3\n'
-status 5 "the build argument replaces the directive" '# check=skip=all\nFROM alpine:3\nMAINTAINER x\n' --build-arg BUILDKIT_DOCKERFILE_CHECK=skip=UndefinedVar
-status 2 "an unknown rule is a usage error" 'FROM alpine:3\n' -Wno-such-rule
-status 2 "an unknown format is a usage error" 'FROM alpine:3\n' --format=xml
-
-printf 'FROM alpine:3\nMAINTAINER x\n' >"$tmp/Dockerfile"
-"$DOCKCC" build --check "$tmp" >/dev/null 2>&1
-[ $? = 1 ]
-ok $? "build --check is 1 for any finding, as docker build --check is"
-"$DOCKCC" compile -o - "$tmp" >"$tmp/a" 2>"$tmp/quiet" && "$DOCKCC" compile -W -o - "$tmp" >"$tmp/b" 2>"$tmp/loud" && cmp -s "$tmp/a" "$tmp/b"
-ok $? "-W changes nothing in what is compiled"
-[ ! -s "$tmp/quiet" ] && grep -q MaintainerDeprecated "$tmp/loud"
-ok $? "compile warns with -W only"
-"$DOCKCC" compile -Werror -o "$tmp/c" "$tmp" >/dev/null 2>&1
-[ $? = 1 ] && [ ! -e "$tmp/c" ]
-ok $? "compile -Werror refuses what has findings"
-echo 'MaintainerDeprecated error # no' >"$tmp/dockcc.checks"
-status 1 "dockcc.checks beside the file sets a level" 'FROM alpine:3\nMAINTAINER x\n'
-status 0 "the command line comes after dockcc.checks" 'FROM alpine:3\nMAINTAINER x\n' -Wno-MaintainerDeprecated
-echo 'Maintainer off' >"$tmp/dockcc.checks"
-status 2 "an unknown rule in dockcc.checks is a usage error" 'FROM alpine:3\n'
-rm "$tmp/dockcc.checks"
-
-# every rule can be explained by each of its names
-"$DOCKCC" check --explain=all >"$tmp/rules"
-[ "$(wc -l <"$tmp/rules")" -gt 40 ]
-ok $? "--explain=all lists the rules"
-fail=0
-while read -r name alias group plain; do
-	for one in "$name" "$plain" $(echo "$alias" | tr , ' '); do
-		[ "$one" = - ] || "$DOCKCC" check --explain="$one" >"$tmp/out" 2>&1 || fail=1
-		[ "$(wc -l <"$tmp/out")" -ge 3 ] || fail=1
-	done
-	[ -n "$group" ] && grep -q "^\*$name\*" "$here/docs/dockcc-checks.7.scd" || fail=1
-done <"$tmp/rules"
-ok $fail "--explain and the manual page know every name"
-
-# large input: linear, and no crash
-awk 'BEGIN { print "FROM alpine:3"; for (i = 0; i < 100000; i++) print "RUN echo $(foo \"" i "\") && bar | baz" }' >"$tmp/Dockerfile"
-timeout 60 "$DOCKCC" check --shellcheck=never -Wno-all "$tmp/Dockerfile" >/dev/null 2>&1
-ok $? "100000 instructions"
-awk 'BEGIN { print "FROM alpine:3"; for (i = 0; i < 10000; i++) print "FROM s" i-1 " AS s" i "\nENV A" i "=$A" i-1 }' | sed 's/FROM s-1 /FROM alpine:3 /' >"$tmp/Dockerfile"
-timeout 60 "$DOCKCC" check --shellcheck=never "$tmp/Dockerfile" >/dev/null 2>&1
-[ $? -lt 124 ]
-ok $? "10000 stages, each on the one before"
-for open in '(' '$(' '{ ' '"${x:-' 'if ' '`' 'case x in a) ' '$((' ; do
-	awk -v o="$open" 'BEGIN { printf "FROM alpine:3\nRUN true \\\n && "; for (i = 0; i < 10000; i++) { printf "%s", o; if (i % 1000 == 999) print "\\" } print "" }' >"$tmp/Dockerfile"
-	timeout 60 "$DOCKCC" check --shellcheck=never "$tmp/Dockerfile" >/dev/null 2>&1
-	[ $? -lt 124 ]
-	ok $? "nesting 10000 deep: $open"
-done
-echo "1..$n"
-exit $bad
+printf 'FROM a\nMAINTAINER me\n' >"$work/Dockerfile"
+"$dockcc" check -f "$work/Dockerfile" >"$work/out"
+is 'status with warnings only' 5 $?
+is 'text ends with a count' '0 errors, 1 warning in 1 file' "$(tail -n 1 "$work/out")"
+"$dockcc" check -Wno-MaintainerDeprecated -f "$work/Dockerfile" >"$work/out"
+is '-Wno-RULE' 0 $?
+"$dockcc" check --format=gcc -f "$work/Dockerfile" >"$work/out"
+is 'format gcc' "$work/Dockerfile:2:1: warning: MAINTAINER is out of use [MaintainerDeprecated]" "$(cat "$work/out")"
+"$dockcc" check --format=sarif "$work/Dockerfile" "$work/Dockerfile" >"$work/out"
+is 'SARIF is JSON with a result a finding' '2.1.0 2 MaintainerDeprecated 2' \
+	"$(jq -r '"\(.version) \(.runs[0].results | length) \(.runs[0].results[0].ruleId) \(.runs[0].results[0].locations[0].physicalLocation.region.startLine)"' "$work/out")"
+"$dockcc" check --explain UndefinedVar >"$work/out"
+is 'a rule explains itself' 'UndefinedVar (undefined-var, group build)' "$(head -n 1 "$work/out")"
+"$dockcc" check --explain Nonsense >"$work/out" 2>&1
+is 'an unknown rule' 2 $?
+printf '# check=error=true\nFROM a AS B\n' >"$work/Dockerfile"
+"$dockcc" compile -o "$work/build.sh" "$work" >"$work/out" 2>&1
+is 'error=true stops the compile' 1 $?
+finish

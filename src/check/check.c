@@ -362,7 +362,7 @@ check_unit(const struct unit *u, const struct check_options *o, struct diag *d)
 		walk(&c);
 	} else {
 		c.result.refused = true;
-		c.result.error_line = d->items[d->n - 1].line;
+		c.result.misconfigured = true; /* the reference has no line for it */
 	}
 	c.result.error = c.config.error;
 	ignore_free(c.ignore);

@@ -29,6 +29,9 @@ const struct check_rule *check_rule_find(const char *name);
 
 bool check_rule_is(const struct check_rule *r, const char *name);
 
+/* Turns off what is not BuildKit's, with `own` only the rest. */
+void check_only(struct diag *d, bool own);
+
 /* One -W option without the W: "all", "none", "error", "error=X", "X", "no-X", "" (show everything that is on).  Sets
    levels of `d`.  False when there is no such rule; *near is then the most similar name or NULL. */
 bool check_level(struct diag *d, const char *option, bool *werror, const char **near);
@@ -48,6 +51,7 @@ struct check_options {
 
 struct check_result {
 	bool error;          /* error=true: findings count as errors */
+	bool misconfigured;  /* the check directive is wrong */
 	bool refused;        /* the file cannot be compiled */
 	unsigned error_line; /* then: the line the reference names, 0: the whole file */
 };

@@ -71,6 +71,17 @@ nearest(const char *name)
 	return diag_nearest(name, names, 2 * NRULES);
 }
 
+void
+check_only(struct diag *d, bool own)
+{
+	for (size_t k = 0; k < NRULES; k++) {
+		bool build = strcmp(rules[k].group, "build") == 0 || strcmp(rules[k].group, "experimental") == 0;
+
+		if (build == own)
+			d->level[rules[k].id] = DIAG_OFF;
+	}
+}
+
 /* "all" turns on what is a matter of taste as well; experimental rules are asked for by name. */
 static void
 level_all(struct diag *d, enum diag_severity severity)

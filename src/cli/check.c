@@ -127,7 +127,7 @@ read_options(const void *ctx, struct run *r)
 	const char *form = option_value(&o->format, "text"), *fix = option_value(&o->fix, NULL);
 	const char *when = option_value(&o->shellcheck, "auto");
 	struct sema_options *so = mem_new(ctx, struct sema_options);
-	int status = sema_options(ctx, o, so);
+	int status = job_sema_options(ctx, o, so);
 
 	r->format = strcmp(form, "json") == 0 ? o->warn.n > 0 ? FULL : JSON : strcmp(form, "sarif") == 0 ? SARIF : strcmp(form, "gcc") == 0 ? GCC : TEXT;
 	if (r->format == TEXT && strcmp(form, "text") != 0)
@@ -258,7 +258,8 @@ static void
 show_text(const void *ctx, struct run *r, const struct check_file *files, size_t n)
 {
 	struct buf *out = buf_new(ctx);
-	bool color = use_color(r->o);
+	int fd = r->quiet || r->fix != FIX_NOT ? STDERR_FILENO : STDOUT_FILENO;
+	bool color = job_color(r->o) && (fd == STDERR_FILENO || isatty(fd) || strcmp(option_value(&r->o->color, "auto"), "always") == 0);
 
 	for (size_t k = 0; k < n; k++) {
 		for (size_t m = 0; m < files[k].d->n; m++) {
@@ -269,7 +270,7 @@ show_text(const void *ctx, struct run *r, const struct check_file *files, size_t
 	if (r->errors + r->warnings > 0 && !r->quiet)
 		buf_printf(out, "%u error%s, %u warning%s in %u file%s\n", r->errors, r->errors == 1 ? "" : "s", r->warnings,
 		           r->warnings == 1 ? "" : "s", r->files, r->files == 1 ? "" : "s");
-	file_write_fd(STDERR_FILENO, buf_str(out), out->len);
+	file_write_fd(fd, buf_str(out), out->len);
 }
 
 static int
@@ -318,7 +319,7 @@ int
 cmd_check(const void *ctx, const struct options *o)
 {
 	struct run r = { .o = o };
-	struct string_list files = o->files;
+	struct string_list files = o->operands;
 	struct check_file *done;
 	int status = o->rule.n > 0 ? EXIT_GOOD : read_options(ctx, &r);
 	size_t n = 0;

@@ -46,17 +46,17 @@ int
 cmd_compile(const void *ctx, const struct options *o)
 {
 	struct job j = { .o = o, .out = buf_new(ctx) };
-	bool script = strcmp(option_value(&o->emit, "sh"), "sh") == 0;
+	bool script = strcmp(job_form(o), "sh") == 0;
 	const char *out = option_value(&o->out, script && isatty(STDOUT_FILENO) ? "build.sh" : "-");
 	int status;
 
 	if (!find_dockerfile(ctx, o, &j))
 		return EXIT_INPUT;
-	j.script = strcmp(out, "-") == 0 ? "build.sh" : base_name(out);
+	j.script = strcmp(out, "-") != 0 ? base_name(out) : script ? "build.sh" : "Makefile";
 	if (o->warn.n > 0 && (status = check_file(ctx, o, j.dockerfile, true)) != EXIT_GOOD && status != EXIT_WARNINGS)
 		return status;
 	status = job_run(ctx, &j);
-	if (status != EXIT_GOOD)
+	if (status != EXIT_GOOD && (script || j.out->len == 0))
 		return status;
-	return file_write(out, buf_str(j.out), j.out->len, script ? 0755 : 0644) ? EXIT_GOOD : EXIT_HOST;
+	return file_write(out, buf_str(j.out), j.out->len, script ? 0755 : 0644) ? status : EXIT_HOST;
 }

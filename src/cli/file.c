@@ -87,12 +87,20 @@ file_write_fd(int fd, const char *text, size_t len)
 bool
 file_write(const char *path, const char *text, size_t len, unsigned mode)
 {
+	struct stat st;
 	char *tmp;
 	int fd;
 	bool good;
 
 	if (strcmp(path, "-") == 0)
 		return file_write_fd(STDOUT_FILENO, text, len) || complain("standard output", strerror(errno));
+	/* a device or a pipe is written to, never replaced */
+	if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+		good = fd >= 0 && file_write_fd(fd, text, len);
+		good = (fd < 0 || close(fd) == 0) && good;
+		return good || complain(path, strerror(errno));
+	}
 	tmp = talloc_asprintf(NULL, "%s.XXXXXX", path);
 	fd = mkstemp(tmp);
 	if (fd < 0) {

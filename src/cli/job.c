@@ -9,6 +9,7 @@
 #include "../base/buf.h"
 #include "../base/diag.h"
 #include "../base/mem.h"
+#include "../check/check.h"
 #include "../emit/emit.h"
 #include "../front/ast.h"
 #include "../graph/graph.h"
@@ -16,8 +17,17 @@
 #include "../sema/sema.h"
 #include "file.h"
 
+const char *
+job_form(const struct options *o)
+{
+	const char *out = option_value(&o->out, "");
+	size_t n = strlen(out);
+
+	return option_value(&o->emit, n > 3 && strcmp(out + n - 3, ".mk") == 0 ? "make" : "sh");
+}
+
 bool
-use_color(const struct options *o)
+job_color(const struct options *o)
 {
 	const char *when = option_value(&o->color, "auto"), *force = getenv("CLICOLOR_FORCE");
 
@@ -28,11 +38,11 @@ use_color(const struct options *o)
 	return (force != NULL && *force != '\0' && *force != '0') || isatty(STDERR_FILENO);
 }
 
-static int
-show(const struct options *o, struct diag *d)
+int
+job_show(const struct options *o, struct diag *d)
 {
 	struct buf *text = buf_new(d);
-	bool color = use_color(o);
+	bool color = job_color(o);
 
 	diag_sort(d);
 	for (size_t i = 0; i < d->n; i++)
@@ -71,7 +81,7 @@ pairs(const void *ctx, const struct string_list *l, bool environment, struct bui
 }
 
 int
-sema_options(const void *ctx, const struct options *o, struct sema_options *so)
+job_sema_options(const void *ctx, const struct options *o, struct sema_options *so)
 {
 	struct build_arg *args, *contexts;
 	size_t nargs, ncontexts;
@@ -128,8 +138,27 @@ optimize(struct job *j, struct graph *g, struct buf *line)
 	return EXIT_GOOD;
 }
 
+/* The prefix of a Makefile's names: as asked for, else from its file name, else from its directory's. */
+static const char *
+make_prefix(const void *ctx, const struct job *j)
+{
+	const char *given = option_value(&j->o->prefix, NULL), *from = given != NULL ? given : j->script;
+	size_t n = strlen(from);
+	char *name, cwd[4096];
+
+	if (given == NULL && (strcmp(from, "-") == 0 || strcasecmp(from, "Makefile") == 0 || strcmp(from, "GNUmakefile") == 0))
+		from = getcwd(cwd, sizeof(cwd)) != NULL && strrchr(cwd, '/')[1] != '\0' ? strrchr(cwd, '/') + 1 : "image";
+	else if (given == NULL && n > 3 && strcmp(from + n - 3, ".mk") == 0)
+		from = mem_dup(ctx, from, n - 3);
+	name = mem_printf(ctx, "%s%s", *from >= '0' && *from <= '9' ? "_" : "", from);
+	for (char *p = name; *p != '\0'; p++)
+		if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9')))
+			*p = '_';
+	return name;
+}
+
 static int
-emit_script(struct job *j, const struct source *source, struct graph *g, const char *line, struct diag *d)
+emit_script(struct job *j, const char *form, const struct source *source, struct graph *g, const char *line, struct diag *d)
 {
 	const char *kind = option_value(&j->o->runtime, "embed");
 	struct sha256 h;
@@ -146,47 +175,89 @@ emit_script(struct job *j, const struct source *source, struct graph *g, const c
 	sha256_init(&h);
 	sha256_update(&h, source->text, source->len);
 	sha256_hex(&h, hex);
-	emit_sh(j->out, g, &eo, d);
-	return EXIT_GOOD;
+	if (strcmp(form, "make") != 0) {
+		emit_sh(j->out, g, &eo, d);
+		return EXIT_GOOD;
+	}
+	eo.prefix = make_prefix(j->out, j);
+	eo.chains = strcmp(option_value(&j->o->grain, "step"), "chain") == 0;
+	if (!eo.chains && strcmp(option_value(&j->o->grain, "step"), "step") != 0)
+		return usage("--grain is step or chain, not %s", option_value(&j->o->grain, ""));
+	if (emit_make(j->out, g, &eo, d))
+		return EXIT_GOOD;
+	fputs("dockcc: a Makefile cannot hold this, a step of more than 128 KiB or a file name with a line break: use --emit=sh\n", stderr);
+	return EXIT_INPUT;
+}
+
+/* `# check=...;error=true`: findings stop the build before anything is written.  BUILDKIT_DOCKERFILE_CHECK takes the
+   directive's place. */
+static bool
+checks_pass(const void *ctx, const struct unit *u, const struct sema_options *so, struct diag *d)
+{
+	struct check_options co = { .sema = so, .reference = true };
+	struct diag *found = diag_new(ctx);
+	struct check_result r;
+
+	for (size_t i = 0; i < so->nbuild_args; i++)
+		if (strcmp(so->build_args[i].name, "BUILDKIT_DOCKERFILE_CHECK") == 0)
+			co.directive = so->build_args[i].value;
+	if (co.directive == NULL && strstr(u->source->text, "check") == NULL)
+		return true;
+	check_only(found, false);
+	r = check_unit(u, &co, found);
+	if (!r.error && !r.misconfigured)
+		return true;
+	for (size_t i = 0; i < found->n; i++) {
+		struct diag_item *item = &found->items[i], *copy;
+
+		if (!r.misconfigured && check_rule_of(item->id) == NULL)
+			continue;
+		copy = diag_add(d, item->id, item->where.source, item->where.at, "%s", item->where.text);
+		copy->line = item->line;
+	}
+	return d->n == 0;
 }
 
 static int
 after_parsing(const void *ctx, struct job *j, const struct source *source, struct unit *u, struct diag *d)
 {
-	const char *form = option_value(&j->o->emit, "sh");
+	const char *form = job_form(j->o);
 	struct sema_options so;
 	struct graph *g;
 	struct buf *line = buf_new(ctx);
-	int status = sema_options(ctx, j->o, &so);
+	int status = job_sema_options(ctx, j->o, &so);
 
 	if (status != EXIT_GOOD)
 		return status;
-	if (!u->ok || !unit_check_bytes(u, d) || (g = sema_build(ctx, u, &so, d)) == NULL || d->errors > 0)
-		return show(j->o, d) == EXIT_GOOD ? EXIT_INPUT : EXIT_INPUT;
+	if (!u->ok || !unit_check_bytes(u, d) || (g = sema_build(ctx, u, &so, d)) == NULL || d->errors > 0 ||
+	    !checks_pass(ctx, u, &so, d)) {
+		job_show(j->o, d);
+		return EXIT_INPUT;
+	}
 	status = optimize(j, g, line);
 	if (status == EXIT_GOOD && strcmp(form, "graph") == 0)
 		graph_dump(j->out, g);
 	else if (status == EXIT_GOOD)
-		status = emit_script(j, source, g, buf_str(line), d);
-	return status != EXIT_GOOD ? status : show(j->o, d);
+		status = emit_script(j, form, source, g, buf_str(line), d);
+	return status != EXIT_GOOD ? status : job_show(j->o, d);
 }
 
 int
 job_run(const void *ctx, struct job *j)
 {
-	const char *form = option_value(&j->o->emit, "sh");
+	const char *form = job_form(j->o);
 	struct source *source;
 	struct unit *u;
 	struct diag *d = diag_new(ctx);
 
-	if (strcmp(form, "sh") != 0 && strcmp(form, "graph") != 0 && strcmp(form, "ast") != 0)
-		return usage("--emit is sh, graph or ast, not %s", form);
+	if (strcmp(form, "sh") != 0 && strcmp(form, "make") != 0 && strcmp(form, "graph") != 0 && strcmp(form, "ast") != 0)
+		return usage("--emit is sh, make, graph or ast, not %s", form);
 	if ((source = file_read(ctx, j->dockerfile, j->shown)) == NULL)
 		return EXIT_INPUT;
 	u = unit_parse(ctx, source, d);
 	if (strcmp(form, "ast") != 0)
 		return after_parsing(ctx, j, source, u, d);
-	if (u->ok)
-		unit_dump(j->out, u);
-	return show(j->o, d);
+	/* a refused file has its answer too: the line at fault */
+	unit_dump(j->out, u);
+	return job_show(j->o, d);
 }

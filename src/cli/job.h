@@ -5,7 +5,6 @@
 #include "options.h"
 
 struct buf;
-struct sema_options;
 
 struct job {
 	const struct options *o;
@@ -15,10 +14,17 @@ struct job {
 	struct buf *out;
 };
 
-/* Whether standard error takes colours. */
-bool use_color(const struct options *o);
-/* What sema takes of the command line.  An exit status. */
-int sema_options(const void *ctx, const struct options *o, struct sema_options *so);
+struct diag;
+struct sema_options;
+/* Whether standard error gets colours: --color, NO_COLOR, CLICOLOR_FORCE, a terminal. */
+bool job_color(const struct options *o);
+/* Prints diagnostics on standard error; EXIT_INPUT when there was an error. */
+int job_show(const struct options *o, struct diag *d);
+/* The options that name resolution takes; an exit status. */
+int job_sema_options(const void *ctx, const struct options *o, struct sema_options *so);
+
+/* What is emitted: --emit, else what the name of the output says. */
+const char *job_form(const struct options *o);
 /* Compiles; diagnostics go to standard error.  An exit status. */
 int job_run(const void *ctx, struct job *j);
 

@@ -5,6 +5,10 @@
 #include "../base/mem.h"
 #include "command.h"
 
+static int (*const commands[])(const void *ctx, const struct options *o) = {
+	[COMMAND_COMPILE] = cmd_compile, [COMMAND_BUILD] = cmd_build, [COMMAND_CHECK] = cmd_check, [COMMAND_FMT] = cmd_fmt,
+};
+
 int
 main(int argc, char **argv)
 {
@@ -19,7 +23,7 @@ main(int argc, char **argv)
 		puts("dockcc " DOCKCC_VERSION);
 		status = EXIT_GOOD;
 	} else if (o != NULL) {
-		status = o->command == COMMAND_BUILD ? cmd_build(ctx, o) : o->command == COMMAND_CHECK ? cmd_check(ctx, o) : cmd_compile(ctx, o);
+		status = commands[o->command](ctx, o);
 	}
 	talloc_free(ctx);
 	return fflush(stdout) == 0 ? status : EXIT_HOST;

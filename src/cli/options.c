@@ -7,7 +7,7 @@
 #include "../base/mem.h"
 
 enum kind { FLAG, VALUE, LIST, GLUED };
-enum { C = 1, B = 2, S = 4, K = 8 };
+enum { C = 1, B = 2, S = 4, K = 8, F = 16 };
 
 static const struct option_row {
 	const char *name;
@@ -42,7 +42,7 @@ option_value(const struct string_list *l, const char *otherwise)
 static unsigned
 bit(enum command c)
 {
-	return c == COMMAND_BUILD ? B : c == COMMAND_CHECK ? K : C;
+	return c == COMMAND_BUILD ? B : c == COMMAND_CHECK ? K : c == COMMAND_FMT ? F : C;
 }
 
 static const struct option_row *
@@ -94,7 +94,8 @@ one(const void *ctx, struct options *o, char **argv)
 	if (word[1] == '-') {
 		size_t len = strcspn(word + 2, "=");
 
-		row = find(o->command, word + 2, len, 0);
+		row = o->command == COMMAND_CHECK && len == 7 && strncmp(word + 2, "explain", 7) == 0
+			? find(o->command, "rule", 4, 0) : find(o->command, word + 2, len, 0);
 		value = word[2 + len] == '=' ? word + 3 + len : NULL;
 	} else {
 		/* docker build's -o is --output, gcc's is the file */
@@ -130,10 +131,15 @@ options_parse(const void *ctx, char **argv)
 	struct options *o = mem_new(ctx, struct options);
 	bool operands = false;
 
-	if (*argv != NULL && (strcmp(*argv, "compile") == 0 || strcmp(*argv, "build") == 0 || strcmp(*argv, "check") == 0)) {
-		o->command = **argv == 'b' ? COMMAND_BUILD : (*argv)[1] == 'h' ? COMMAND_CHECK : COMMAND_COMPILE;
-		argv++;
-	}
+	static const char *const commands[] = { [COMMAND_COMPILE] = "compile", [COMMAND_BUILD] = "build", [COMMAND_CHECK] = "check",
+		[COMMAND_FMT] = "fmt" };
+
+	for (size_t i = 0; *argv != NULL && i < sizeof(commands) / sizeof(commands[0]); i++)
+		if (strcmp(*argv, commands[i]) == 0) {
+			o->command = (enum command)i;
+			argv++;
+			break;
+		}
 	while (*argv != NULL) {
 		int taken = 1;
 
@@ -142,8 +148,8 @@ options_parse(const void *ctx, char **argv)
 		} else if (!operands && (*argv)[0] == '-' && (*argv)[1] != '\0') {
 			if ((taken = one(ctx, o, argv)) == 0)
 				return NULL;
-		} else if (o->command == COMMAND_CHECK) {
-			string_add(ctx, &o->files, *argv);
+		} else if (o->command == COMMAND_CHECK || o->command == COMMAND_FMT) {
+			string_add(ctx, &o->operands, *argv);
 		} else if (o->context == NULL) {
 			o->context = *argv;
 		} else {
@@ -177,8 +183,10 @@ options_help(enum command command)
 	else if (command == COMMAND_CHECK)
 		puts("usage: dockcc check [OPTION...] [FILE...]\nfinds mistakes in Dockerfiles without building them (default: ./Dockerfile)\n"
 		     "status: 0 nothing found, 5 warnings only, 1 errors or findings that count as such, 2 usage, 3 this host cannot\n");
+	else if (command == COMMAND_FMT)
+		puts("usage: dockcc fmt [OPTION...] [FILE...]\nprints Dockerfiles in one canonical layout; their meaning stays\n");
 	else
-		puts("usage: dockcc [compile] [OPTION...] [CONTEXT|-]\n       dockcc build [OPTION...] CONTEXT\n       dockcc check [OPTION...] FILE...\n"
+		puts("usage: dockcc [compile] [OPTION...] [CONTEXT|-]\n       dockcc build [OPTION...] CONTEXT\n"
 		     "compiles a Dockerfile to a POSIX shell script that builds the image without a container engine\n");
 	for (size_t i = 0; i < NROWS; i++) {
 		char left[64];

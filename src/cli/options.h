@@ -5,7 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum command { COMMAND_COMPILE, COMMAND_BUILD, COMMAND_CHECK };
+enum command { COMMAND_COMPILE, COMMAND_BUILD, COMMAND_CHECK, COMMAND_FMT };
 
 /* Exit statuses: ux.md. */
 enum { EXIT_GOOD = 0, EXIT_INPUT = 1, EXIT_USAGE = 2, EXIT_HOST = 3, EXIT_WARNINGS = 5 };
@@ -22,7 +22,7 @@ struct options {
 #include "options.def"
 #undef OPTION
 	const char *context; /* NULL: none given */
-	struct string_list files; /* of check */
+	struct string_list operands; /* check, fmt: the files */
 };
 
 /* Parses argv without the program's name.  NULL after a message on standard error (usage).  Owned by `ctx`. */

@@ -1,11 +1,15 @@
-/* Build-time tool: embed_gen PRELUDE RUNTIME writes C that holds the prelude as a string and the runtime
-   gzip-compressed, with its sha256.  The gzip header carries no name and no time: same input, same bytes. */
+/* Build-time tool: embed_gen PRELUDE RUNTIME writes C that holds the prelude as a string and the shell function that
+   prints the runtime: gzip-compressed (no name and no time in its header: same input, same bytes), as printf formats
+   with printable bytes raw and the rest in octal. */
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 
 #include "../../runtime/sha256.h"
+
+enum { CHUNK = 1024 }; /* bytes a printf */
 
 static unsigned char *
 slurp(const char *path, size_t *len)
@@ -45,6 +49,21 @@ prelude(const char *path)
 	free(p);
 }
 
+/* One byte of a printf format inside single quotes, inside a C string.  Three octal digits always, since a digit may
+   follow; a dash is plain except where an option would begin. */
+static void
+payload_byte(unsigned char c, bool first)
+{
+	if (c == '"')
+		fputs("\\\"", stdout);
+	else if (c == '?') /* no trigraphs */
+		fputs("\\?", stdout);
+	else if (c >= 0x20 && c <= 0x7e && c != '\'' && c != '\\' && c != '%' && !(first && c == '-'))
+		putchar(c);
+	else
+		printf("\\\\%03o", c);
+}
+
 static void
 runtime(const char *path)
 {
@@ -59,11 +78,15 @@ runtime(const char *path)
 	sha256_init(&h);
 	sha256_update(&h, p, n);
 	sha256_hex(&h, hex);
-	printf("const char payload_sha256[] = \"%s\";\nconst size_t payload_gz_len = %lu;\nconst unsigned char payload_gz[] = {", hex,
-	       s.total_out);
-	for (unsigned long i = 0; i < s.total_out; i++)
-		printf("%s%u,", i % 24 == 0 ? "\n" : "", z[i]);
-	fputs("\n};\n", stdout);
+	printf("const char payload_sha256[] = \"%s\";\nconst char sh_payload[] =\n", hex);
+	for (unsigned long i = 0; i < s.total_out; i++) {
+		if (i % CHUNK == 0)
+			fputs("\t\"  printf '", stdout);
+		payload_byte(z[i], i % CHUNK == 0);
+		if (i % CHUNK == CHUNK - 1 || i + 1 == s.total_out)
+			fputs("'\\n\"\n", stdout);
+	}
+	fputs("\t\"\";\nconst size_t sh_payload_len = sizeof(sh_payload) - 1;\n", stdout);
 	deflateEnd(&s);
 	free(p);
 	free(z);

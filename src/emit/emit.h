@@ -18,14 +18,17 @@ struct emit_options {
 	const char *source_digest; /* 64 hex digits of the Dockerfile */
 	const char *passes;        /* "-O1  fold 3  prune-stages 1" */
 	enum emit_runtime runtime;
+	const char *prefix;        /* of the names in a Makefile: [A-Za-z_][A-Za-z0-9_]* */
+	bool chains;               /* Makefile: a target for each chain of steps instead of each step */
 };
 
 /* The whole POSIX shell script.  Refuses (false after a report) only what no script can hold. */
 bool emit_sh(struct buf *out, const struct graph *g, const struct emit_options *o, struct diag *d);
 
-/* The static dockcc-rt that this dockcc carries: gzip-compressed, and its sha256 before compression. */
-extern const unsigned char payload_gz[];
-extern const size_t payload_gz_len;
+/* The same graph as a Makefile for GNU make and bmake. */
+bool emit_make(struct buf *out, const struct graph *g, const struct emit_options *o, struct diag *d);
+
+/* sha256 of the static dockcc-rt that this dockcc carries. */
 extern const char payload_sha256[];
 
 #endif

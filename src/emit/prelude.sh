@@ -1,5 +1,6 @@
 # ---- prelude: the same in every script, see dockcc-script(7) ----------------------
 # Nothing of a Dockerfile is ever evaluated here: values travel as arguments.
+unset never # what a name stands for that no instruction can set
 
 # die STATUS TEXT: an error of the script itself, in the form that a failed step has
 die() {
@@ -10,6 +11,16 @@ die() {
 
 # record WORD...: one record of the plan: the number of words, then the words, each ended by a NUL
 record() { printf '%s\0' "$#" "$@"; }
+# mksh has no printf of its own, and no word handed to another program may be longer than 128 KiB
+if [ -n "${KSH_VERSION-}" ] && [ "$(command -v printf)" != printf ] && [ "$(command -v print)" = print ]; then
+  record() {
+    print -n "$#\0"
+    for word in "$@"; do
+      print -nr -- "$word"
+      print -n '\0'
+    done
+  }
+fi
 step() { record step "$@"; }
 stage() { record stage "$@"; }
 
@@ -35,6 +46,13 @@ image_env() {
   esac
 }
 
+# where the runtime of this script is unpacked to; never a place where somebody else could have put one before
+cache=${XDG_CACHE_HOME:-${HOME:+$HOME/.cache}}
+cache=${cache:+$cache/dockcc/rt}
+
+# runtime_ready: true when the payload does not have to be read
+runtime_ready() { [ -n "${DOCKCC_RT-}" ] || [ -z "$cache" ] || [ -x "$cache/$payload_sha256" ]; }
+
 # find_runtime: the path of dockcc-rt in rt; the one in this script is unpacked once
 find_runtime() {
   rt=${DOCKCC_RT-}
@@ -43,7 +61,7 @@ find_runtime() {
     rt=$(PATH=$user_path command -v dockcc-rt) || die 69 'dockcc-rt is not on the PATH; set DOCKCC_RT to where it is' mode
     return 0
   fi
-  cache=${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/dockcc/rt
+  [ -n "$cache" ] || die 69 'no place to unpack the runtime of this script to: set XDG_CACHE_HOME or HOME, or DOCKCC_RT' mode
   rt=$cache/$payload_sha256
   if [ -x "$rt" ]; then return 0; fi
   (
@@ -109,6 +127,9 @@ option() {
 
 long_name() {
   case $1 in
+    -t?*) name=${1#-t}; name=--tag=${name#=} ;;
+    -o?*) name=${1#-o}; name=--output=${name#=} ;;
+    -j?*) name=${1#-j}; name=--jobs=${name#=} ;;
     -t) name=--tag ;;
     -o) name=--output ;;
     -j) name=--jobs ;;

@@ -87,6 +87,19 @@ var_set_new(const void *ctx, const struct graph *g)
 	return set;
 }
 
+struct var_set *
+var_set_step(const void *ctx, const struct graph *g, const struct step *st)
+{
+	struct var_set *set = mem_new(ctx, struct var_set);
+
+	collect_step(set, st);
+	/* an ARG of the same name may read the global, which reads others above it */
+	for (size_t i = g->nglobals; i-- > 0;)
+		if (var_set_has(set, g->globals[i].assign.var))
+			collect_assign(set, &g->globals[i].assign);
+	return set;
+}
+
 bool
 var_set_has(const struct var_set *set, const struct var *v)
 {
@@ -121,8 +134,30 @@ header_bases(struct sh *s)
 	}
 }
 
+/* Variables that the text around the steps sets.  A caller's variable of such a name is saved first, for
+   --build-arg NAME, which takes the caller's value. */
+static const char *const own_names[] = { "LC_ALL", "PATH", "cache", "context", "contexts", "dockerfile", "left",
+	"match_line", "name", "newline", "payload_sha256", "r", "rt", "script", "store", "target", "user_path", "value", "word" };
+
+static bool
+is_own(const char *name)
+{
+	for (size_t i = 0; i < sizeof(own_names) / sizeof(own_names[0]); i++)
+		if (strcmp(own_names[i], name) == 0)
+			return true;
+	return false;
+}
+
 static void
-header(struct sh *s)
+save_callers(struct sh *s, const char **names, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (is_own(names[i]))
+			buf_printf(s->out, "unset e_%s\nif [ -n \"${%s+x}\" ]; then e_%s=$%s; fi\n", names[i], names[i], names[i], names[i]);
+}
+
+static void
+header(struct sh *s, const char **names, size_t n)
 {
 	buf_puts(s->out, "#!/bin/sh\n# dockcc " DOCKCC_VERSION " emitted this from ");
 	sh_comment(s->out, s->o->dockerfile, strlen(s->o->dockerfile), 100);
@@ -135,7 +170,9 @@ header(struct sh *s)
 	buf_puts(s->out,
 	         "# shellcheck disable=SC2016,SC2034,SC2250,SC2310,SC2312,SC2317\n"
 	         "if [ -n \"${ZSH_VERSION-}\" ]; then emulate sh; fi\n"
-	         "set -eu\n"
+	         "set -eu\n");
+	save_callers(s, names, n);
+	buf_puts(s->out,
 	         "user_path=${PATH-}\n"
 	         "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
 	         "LC_ALL=C\n"
@@ -225,17 +262,44 @@ set_arg(struct sh *s, const char **names, size_t n)
 			continue;
 		}
 		buf_printf(s->out, "    %s=*) %s=${1#*=} ;;\n", buf_str(word), buf_str(given));
-		if (is_name(names[i]) && strcmp(names[i], "PATH") != 0)
-			buf_printf(s->out, "    %s) if [ -n \"${%s+x}\" ]; then %s=$%s; fi ;;\n", buf_str(word), names[i], buf_str(given), names[i]);
+		/* no shell lets the caller's IFS in */
+		if (is_name(names[i]) && strcmp(names[i], "IFS") != 0) {
+			const char *from = mem_printf(s->out, "%s%s", is_own(names[i]) ? "e_" : "", names[i]);
+
+			buf_printf(s->out, "    %s) if [ -n \"${%s+x}\" ]; then %s=$%s; fi ;;\n", buf_str(word), from, buf_str(given), from);
+		}
 	}
 	buf_puts(s->out, "    *) ;;\n  esac\n}\n\n");
 }
 
+/* No variable begins with what the caller's environment holds under its name: those that are read, and those that
+   the record of an ARG shows. */
 static void
-parameters(struct sh *s)
+unset_variables(struct sh *s)
 {
-	const char **names;
-	size_t n = arguments(s, &names);
+	struct var_set *set = mem_new(s->out, struct var_set);
+
+	for (size_t i = 0; i < s->read->n; i++)
+		collect_var(set, s->read->v[i]);
+	for (size_t i = 0; i < s->g->nstages; i++)
+		for (size_t k = 0; s->g->stages[i]->live && k < s->g->stages[i]->nsteps; k++) {
+			const struct step *st = s->g->stages[i]->steps[k];
+
+			for (size_t a = 0; !st->dead && a < st->nassigns; a++)
+				if (st->assigns[a]->value == NULL)
+					collect_var(set, st->assigns[a]->var);
+		}
+	for (size_t i = 0; i < set->n; i++) {
+		buf_puts(s->out, i == 0 ? "unset " : " ");
+		sh_var_name(s->out, set->v[i]);
+	}
+	if (set->n > 0)
+		buf_putc(s->out, '\n');
+}
+
+static void
+parameters(struct sh *s, const char **names, size_t n)
+{
 	struct buf *word = buf_new(s->out);
 
 	buf_puts(s->out, "# ---- parameters --------------------------------------------------------------------\n");
@@ -266,14 +330,7 @@ parameters(struct sh *s)
 		sh_word(s->out, value, strlen(value));
 		buf_putc(s->out, '\n');
 	}
-	if (s->read->n > 0) {
-		buf_puts(s->out, "unset");
-		for (size_t i = 0; i < s->read->n; i++) {
-			buf_putc(s->out, ' ');
-			sh_var_name(s->out, s->read->v[i]);
-		}
-		buf_putc(s->out, '\n');
-	}
+	unset_variables(s);
 	buf_printf(s->out, "payload_sha256=%s\n\n", s->o->runtime == RUNTIME_EMBED ? payload_sha256 : "");
 	set_arg(s, names, n);
 }
@@ -395,17 +452,25 @@ bool
 emit_sh(struct buf *out, const struct graph *g, const struct emit_options *o, struct diag *d)
 {
 	struct sh s = { .out = out, .g = g, .o = o, .d = d, .indent = "  ", .read = var_set_new(out, g) };
+	const char **names;
+	size_t n;
 
-	header(&s);
-	parameters(&s);
+	n = arguments(&s, &names);
+	header(&s, names, n);
+	parameters(&s, names, n);
 	buf_puts(out, sh_prelude);
 	globals(&s);
 	for (size_t i = 0; i < g->nstages; i++)
 		if (g->stages[i]->live)
 			stage_function(&s, g->stages[i]);
 	schedule(&s);
-	if (o->runtime == RUNTIME_EMBED)
-		sh_payload(out);
+	if (o->runtime == RUNTIME_EMBED) {
+		buf_puts(out, "\n# a shell reads as it goes: what is unpacked already is not read again\n"
+		              "if runtime_ready; then main \"$@\"; exit; fi\n");
+		buf_printf(out, "\n# ---- payload: dockcc-rt, gzip-compressed; sha256 of the program: %s\npayload() {\n", payload_sha256);
+		buf_add(out, sh_payload, sh_payload_len);
+		buf_puts(out, "}\n");
+	}
 	buf_puts(out, "\nmain \"$@\"\n");
 	return true;
 }

@@ -37,10 +37,13 @@ void sh_step_comment(struct sh *s, const struct span *sources, size_t n);
 
 /* Which variables are read: names of all that appear in dynamic values. */
 struct var_set *var_set_new(const void *ctx, const struct graph *g);
+/* What one step reads, globals and what those read included. */
+struct var_set *var_set_step(const void *ctx, const struct graph *g, const struct step *st);
 bool var_set_has(const struct var_set *set, const struct var *v);
 
-/* payload.c: the function that prints the embedded runtime. */
-void sh_payload(struct buf *out);
+/* The lines of the function that prints the embedded runtime, gzip-compressed (embed_gen.c). */
+extern const char sh_payload[];
+extern const size_t sh_payload_len;
 
 /* The prelude, identical in every script. */
 extern const char sh_prelude[];

@@ -46,7 +46,7 @@ var_text(struct sh *s, const struct value_part *p)
 	if (p->var != NULL)
 		sh_var_name(b, p->var);
 	else
-		buf_puts(b, "unset");
+		buf_puts(b, "never"); /* unset by the prelude */
 	return buf_str(b);
 }
 

@@ -137,6 +137,7 @@ struct unit {
 	size_t ngaps;
 	const struct inst *refused; /* the first that the second phase refuses, NULL: none */
 	bool ok;             /* no error in either phase */
+	bool lexical_error;  /* the line pass failed: the reference has seen no instruction */
 	uint32_t error_line; /* the one line the reference would name, when !ok */
 };
 

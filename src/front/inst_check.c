@@ -94,7 +94,8 @@ mount_from_variable(const char *value)
 		    (isalnum((unsigned char)dollar[1]) || (dollar[1] != '\0' && strchr("{_@*#?-$!", dollar[1]) != NULL)))
 			return true;
 		s = strchr(s, ',');
-		s += s != NULL;
+		if (s != NULL)
+			s++;
 	}
 	return false;
 }

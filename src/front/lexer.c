@@ -235,6 +235,7 @@ unit_parse(const void *ctx, const struct source *source, struct diag *d)
 	df_lex_destroy(x.scanner);
 	unit_finish(&p);
 	u->ok = !p.bad[0] && !p.bad[1];
+	u->lexical_error = p.bad[PHASE_LEXICAL];
 	u->error_line = p.bad[PHASE_LEXICAL] ? p.first[PHASE_LEXICAL] : p.first[PHASE_INSTRUCTION];
 	return u;
 }

@@ -153,7 +153,7 @@ static void
 stage_lower(struct sema *s, struct stage_info *stage)
 {
 	struct gstage *g = stage->g;
-	struct diag *nowhere = g->live ? NULL : diag_new(NULL);
+	struct diag *nowhere = g->live || s->o->all_stages ? NULL : diag_new(NULL);
 
 	scope_begin(s, stage);
 	g->steps = mem_array(g, struct step *, stage->nitems + 1);

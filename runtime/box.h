@@ -65,6 +65,8 @@ int mounts_bytes(int rootfd, int devfd, const char *path, const void *p, size_t 
 
 /* /dev: attaches the tmpfs below rootfd and fills it; its descriptor, or -1. */
 int dev_make(int rootfd, const struct run_spec *s, struct rt_err *e);
+/* Inside the root, between two commands: /dev as it was made. */
+int dev_tidy(struct rt_err *e);
 /* /proc and /sys below rootfd, before the root changes; their masks after it. */
 int dev_kernel(int rootfd, struct rt_err *e);
 int dev_mask(struct rt_err *e);

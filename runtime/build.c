@@ -238,24 +238,29 @@ run_build(struct build *b, struct rt_err *e)
 	return output_write(b, e);
 }
 
+void
+build_failed(const struct build *b, struct rt_err *e)
+{
+	const struct plan_step *s = b->failing;
+	char *shown = rt_printable(e->text);
+	const char *kind = e->status == RT_USAGE ? "usage" : e->status == RT_DIGEST ? "digest" : e->status == RT_NOMODE ? "mode" : "io";
+
+	if (e->text[0] != '\0')
+		dprintf(STDERR_FILENO, "dockcc-rt: %s\n%s: failed step=%s line=%s status=%d kind=%s\n", shown, b->o->script,
+		        s != NULL ? s->id : "-", s != NULL ? s->lines : "-", e->status, s != NULL ? verb_name(s->verb) : kind);
+	free(shown);
+	e->text[0] = '\0';
+}
+
 int
 cmd_build(char **argv, struct rt_err *e)
 {
 	struct build_options o;
 	struct build b = { .o = &o, .context_fd = -1 };
 
-	char *shown;
-
 	if (parse_options(&o, argv, e) == 0 && build_platform(&b, e) == 0 && plan_read(STDIN_FILENO, &b.plan, e) == 0 &&
 	    run_build(&b, e) == 0)
 		return 0;
-	if (e->text[0] != '\0') {
-		/* no step failed: the last line says so in the form of a step's failure */
-		shown = rt_printable(e->text);
-		fprintf(stderr, "dockcc-rt: %s\n%s: failed step=- line=- status=%d kind=%s\n", shown, o.script, e->status,
-		        e->status == RT_USAGE ? "usage" : e->status == RT_DIGEST ? "digest" : e->status == RT_NOMODE ? "mode" : "io");
-		free(shown);
-		e->text[0] = '\0';
-	}
+	build_failed(&b, e);
 	return -1;
 }

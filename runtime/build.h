@@ -60,7 +60,10 @@ struct build {
 	struct ignore *ignore;    /* of the context, NULL: nothing is left out */
 	const char *mode;         /* how commands are isolated */
 	const char *os, *arch, *variant;
+	const struct plan_step *failing; /* the step whose key cannot be worked out, for the last line of the failure */
 };
+/* A failure that no running step tells: the story and the line that a step's failure ends with; forgets the story. */
+void build_failed(const struct build *b, struct rt_err *e);
 
 /* Options: the defaults, one word (RT_USAGE when it is unknown), what is to do behind the last. */
 void build_options_begin(struct build_options *o);
@@ -118,6 +121,8 @@ struct source_view {
 int view_open(struct build *b, enum origin origin, const char *from, const char *scratch, struct source_view *v,
                 struct rt_err *e);
 void view_close(struct source_view *v);
+/* The same, and the layers that were mounted for it are let go. */
+void view_end(struct source_view *v);
 void copy_spec_of(const struct plan_step *s, const struct state *st, const struct build_options *o, struct copy_spec *spec,
                   struct copy_file **files);
 /* The id a cache mount has, hashed with what fills it: the directory's name below cache/. */

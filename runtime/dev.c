@@ -1,3 +1,4 @@
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
@@ -122,6 +123,32 @@ dev_make(int rootfd, const struct run_spec *s, struct rt_err *e)
 	fd = dev;
 	dev = -1;
 	return fd;
+}
+
+/* Between two commands of one sandbox: what the first has left in /dev is not for the second. */
+int
+dev_tidy(struct rt_err *e)
+{
+	static const char *const keep[] = { ".", "..", "pts", "shm" };
+	DIR *d = opendir("/dev");
+	int rc = 0;
+
+	for (struct dirent *entry; d != NULL && rc == 0 && (entry = readdir(d)) != NULL;) {
+		bool known = false;
+
+		for (size_t i = 0; i < sizeof(keep) / sizeof(keep[0]); i++)
+			known = known || strcmp(entry->d_name, keep[i]) == 0;
+		for (size_t i = 0; i < sizeof(nodes) / sizeof(nodes[0]); i++)
+			known = known || strcmp(entry->d_name, nodes[i].name) == 0;
+		for (size_t i = 0; i < sizeof(links) / sizeof(links[0]); i++)
+			known = known || strcmp(entry->d_name, links[i].name) == 0;
+		rc = known ? 0 : rt_remove_tree(dirfd(d), entry->d_name, e);
+	}
+	if (d != NULL && rc == 0 && (rc = rt_remove_tree(dirfd(d), "shm", e)) == 0)
+		rc = mkdirat(dirfd(d), "shm", 01777) < 0 || fchmodat(dirfd(d), "shm", 01777, 0) < 0 ? rt_fail(e, errno, "make /dev/shm") : 0;
+	if (d != NULL)
+		closedir(d);
+	return rc;
 }
 
 /* ---- /proc and /sys ------------------------------------------------------------------------------ */

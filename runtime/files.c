@@ -147,6 +147,17 @@ view_close(struct source_view *v)
 }
 
 void
+view_end(struct source_view *v)
+{
+	cleanup_free char *dir = v->dir != NULL ? rt_strdup(v->dir) : NULL;
+	struct rt_err ignored;
+
+	view_close(v);
+	if (dir != NULL && strstr(dir, "/view-") != NULL)
+		overlay_umount(dir, &ignored);
+}
+
+void
 copy_spec_of(const struct plan_step *s, const struct state *st, const struct build_options *o, struct copy_spec *spec,
              struct copy_file **files)
 {

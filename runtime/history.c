@@ -5,22 +5,42 @@
 
 #include "state.h"
 
-/* A string as Go's %q shows it, near enough for ASCII and UTF-8. */
+/* What Go's unicode.IsPrint refuses, by ranges that hold nothing else. */
+static bool
+unprintable(uint32_t c)
+{
+	static const uint32_t ranges[][2] = {
+		{ 0x80, 0xa0 }, { 0xad, 0xad }, { 0x600, 0x605 }, { 0x61c, 0x61c }, { 0x1680, 0x1680 }, { 0x180e, 0x180e },
+		{ 0x2000, 0x200f }, { 0x2028, 0x202f }, { 0x205f, 0x206f }, { 0x3000, 0x3000 }, { 0xe000, 0xf8ff },
+		{ 0xfeff, 0xfeff }, { 0xfff0, 0xfffb }, { 0xfffe, 0xffff }, { 0xe0000, 0xe007f }, { 0xf0000, 0x10ffff },
+	};
+
+	for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++)
+		if (c >= ranges[i][0] && c <= ranges[i][1])
+			return true;
+	return false;
+}
+
+/* A string as Go's %q shows it. */
 static void
 quoted(struct str *b, const char *s)
 {
 	static const char from[] = "\a\b\f\n\r\t\v\\\"", to[] = "abfnrtv\\\"";
+	uint32_t c;
 
 	str_putc(b, '"');
-	for (; *s != '\0'; s++) {
+	for (size_t n; *s != '\0'; s += n > 0 ? n : 1) {
 		const char *at = strchr(from, *s);
 
+		n = rt_utf8((const unsigned char *)s, &c);
 		if (at != NULL)
 			str_printf(b, "\\%c", to[at - from]);
-		else if ((unsigned char)*s < 0x20 || *s == 0x7f)
+		else if (n == 0 || c < 0x20 || c == 0x7f)
 			str_printf(b, "\\x%02x", (unsigned char)*s);
+		else if (unprintable(c))
+			str_printf(b, c < 0x10000 ? "\\u%04x" : "\\U%08x", (unsigned)c);
 		else
-			str_putc(b, *s);
+			str_add(b, s, n);
 	}
 	str_putc(b, '"');
 }

@@ -393,6 +393,7 @@ stage_base(struct build *b, struct stage_build *sb, struct rt_err *e)
 	struct sha256 h;
 	char created[32];
 
+	b->failing = s;
 	switch (s->origin) {
 	case FROM_NOTHING:
 	case FROM_CONTEXT:
@@ -441,6 +442,7 @@ stage_steps(struct build *b, struct stage_build *sb, struct rt_err *e)
 	for (size_t i = 1; i < sb->plan->nsteps; i++) {
 		const struct plan_step *s = &sb->plan->steps[i];
 
+		b->failing = s;
 		if (state_layer(&sb->end, s)) {
 			if (step_key(b, sb->fs, &sb->end, s, sb->fs, e) < 0)
 				return rt_prefix(e, "%s:%s", b->o->dockerfile, s->lines);
@@ -449,6 +451,7 @@ stage_steps(struct build *b, struct stage_build *sb, struct rt_err *e)
 		if (state_apply(&sb->end, s, e) < 0)
 			return rt_prefix(e, "%s:%s", b->o->dockerfile, s->lines);
 	}
+	b->failing = NULL;
 	for (size_t i = 0; i < sb->nunits; i++) {
 		list_add(&sb->layers, sb->units[i].key);
 		sb->units[i].cached = !b->o->no_cache && store_has_layer(&b->store, sb->units[i].key);

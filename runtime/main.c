@@ -168,6 +168,7 @@ main(int argc, char **argv)
 	const char *name = argc > 1 ? argv[1] : "";
 	char *shown;
 
+	rt_keep_words(argv);
 	if (strcmp(name, "--help") == 0 || strcmp(name, "help") == 0) {
 		usage(stdout);
 		return 0;

@@ -111,19 +111,43 @@ output_check(const struct build_options *o, struct rt_err *e)
 	return 0;
 }
 
+/* JSON is UTF-8: what is none becomes U+FFFD, byte by byte, as Go's encoder has it. */
+static char *
+replace_invalid(const struct str *text, size_t *len)
+{
+	struct str out = { 0 };
+	uint32_t c;
+
+	for (size_t i = 0, n; i < text->len; i += n) {
+		n = rt_utf8((const unsigned char *)text->s + i, &c);
+		if (n > 0)
+			str_add(&out, text->s + i, n);
+		else
+			str_puts(&out, "\\ufffd");
+		n += n == 0;
+	}
+	*len = out.len;
+	return out.s;
+}
+
 /* The config without rootfs; its creation time is that of the last history entry. */
 static char *
 final_config(struct build *b, size_t *len)
 {
 	struct state *st = &b->target->end;
 	struct str text = { 0 };
+	struct json *last;
+	char *out;
 
 	for (size_t i = 0; i < b->o->labels.n; i++)
 		state_label(st, b->o->labels.v[i]);
-	json_set_string(st->config, "created", st->created);
+	last = json_at(st->config, "/history");
+	last = last != NULL && last->n > 0 ? json_at(last->v[last->n - 1], "/created") : NULL;
+	json_set_string(st->config, "created", last != NULL && last->type == JSON_STRING ? last->s : st->created);
 	json_write(st->config, &text);
-	*len = text.len;
-	return text.s;
+	out = replace_invalid(&text, len);
+	str_free(&text);
+	return out;
 }
 
 /* Without --output a tagged image goes into the store, where a later FROM finds it. */

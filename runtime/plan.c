@@ -386,6 +386,11 @@ plan_read(int fd, struct plan *p, struct rt_err *e)
 				goto cut;
 		if (n == 1 && strcmp(words[0], "end") == 0)
 			return link_up(p, e);
+		if (n == 2 && strcmp(words[0], "failed") == 0) {
+			e->status = (int)strtol(words[1], NULL, 10);
+			e->text[0] = '\0'; /* the script has told it */
+			return -1;
+		}
 		if (record(p, words, n, e) < 0)
 			return -1;
 	}

@@ -149,7 +149,7 @@ fill_cache(struct build *b, const struct plan_mount *p, const struct run_mount *
 		rc = view_open(b, p->origin, p->from, scratch, &v, e);
 		if (rc == 0) {
 			rc = copy_view(&v, p->source, fresh, e);
-			view_close(&v);
+			view_end(&v);
 		}
 		from = rt_printf("%s/source", fresh);
 	}

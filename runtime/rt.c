@@ -379,9 +379,8 @@ rt_mkdir_p(int dirfd, const char *path, mode_t mode, struct rt_err *e)
 
 /* ---- what people see --------------------------------------------------------------------------- */
 
-/* Length of the UTF-8 sequence at s, 0 when it is not one. */
-static size_t
-utf8_length(const unsigned char *s, uint32_t *code)
+size_t
+rt_utf8(const unsigned char *s, uint32_t *code)
 {
 	static const uint32_t least[] = { 0, 0, 0x80, 0x800, 0x10000 };
 	size_t n = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : s[0] >= 0xe0 && s[0] < 0xf0 ? 3
@@ -408,7 +407,7 @@ rt_printable(const char *s)
 	str_add(&b, "", 0);
 	while (*s != '\0') {
 		uint32_t c;
-		size_t n = utf8_length((const unsigned char *)s, &c);
+		size_t n = rt_utf8((const unsigned char *)s, &c);
 
 		if (n == 0 || c < 0x20 || (c >= 0x7f && c < 0xa0) || c == 0x61c || c == 0x200e || c == 0x200f ||
 		    (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069)) {
@@ -436,4 +435,24 @@ rt_warn(const char *fmt, ...)
 	dprintf(STDERR_FILENO, "dockcc-rt: warning: %s\n", shown);
 	free(shown);
 	str_free(&b);
+}
+
+static char *words;
+static size_t nwords;
+
+void
+rt_keep_words(char **argv)
+{
+	words = argv[0];
+	for (; *argv != NULL; argv++)
+		nwords = (size_t)(*argv - words) + strlen(*argv);
+}
+
+void
+rt_hide_words(void)
+{
+	if (words == NULL || nwords < 4)
+		return;
+	memset(words, 0, nwords);
+	memcpy(words, "init", 4);
 }

@@ -81,6 +81,11 @@ int rt_write_all(int fd, const void *p, size_t n, const char *what, struct rt_er
 int rt_read_file(int dirfd, const char *name, size_t limit, struct str *b, struct rt_err *e);
 /* Writes name.tmp-RANDOM, fsyncs, renames onto name. */
 int rt_write_file(int dirfd, const char *name, const void *p, size_t n, mode_t mode, struct rt_err *e);
+/* Length of the UTF-8 sequence at s, which ends with a NUL, and its character; 0 when it is not one. */
+size_t rt_utf8(const unsigned char *s, uint32_t *code);
+/* The words this process was started with: main tells them; a copy of it whose words others can read blanks them. */
+void rt_keep_words(char **argv);
+void rt_hide_words(void);
 /* Removes name below dirfd with all it holds, following nothing; no error when it is absent. */
 int rt_remove_tree(int dirfd, const char *name, struct rt_err *e);
 int rt_mkdir_p(int dirfd, const char *path, mode_t mode, struct rt_err *e);

@@ -100,6 +100,8 @@ run_step(struct init *init, const struct run_spec *spec)
 	}
 	m->signal = WIFSIGNALED(w) ? WTERMSIG(w) : 0;
 	m->status = WIFSIGNALED(w) ? 128 + m->signal : WEXITSTATUS(w);
+	if (!m->report.failed && dev_tidy(j.e) < 0)
+		m->report.failed = true;
 	free(j.env);
 	free(home);
 	free(j.user.home);
@@ -120,6 +122,7 @@ init_main(void *arg)
 	if (run_enter_root(j) < 0 || run_hostname(j) < 0 || caps_bound(!ns_in_chroot(), j->e) < 0 || seccomp_install(j->e) < 0)
 		init->memory->report.failed = true;
 	umask(022);
+	rt_hide_words();
 	do {
 		if (send(init->ctl, "", 1, MSG_NOSIGNAL) < 0 || recv(init->ctl, index, 2, 0) != 2)
 			_exit(0);

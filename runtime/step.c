@@ -361,13 +361,7 @@ do_step(struct part *c, char **argv, struct rt_err *e)
 static int
 report(const struct part *c, struct rt_err *e)
 {
-	char *shown = rt_printable(e->text);
-
-	if (e->text[0] != '\0')
-		dprintf(STDERR_FILENO, "dockcc-rt: %s\n%s: failed step=- line=- status=%d kind=%s\n", shown, c->o.script, e->status,
-		        e->status == RT_USAGE ? "usage" : e->status == RT_DIGEST ? "digest" : e->status == RT_NOMODE ? "mode" : "io");
-	free(shown);
-	e->text[0] = '\0';
+	build_failed(&c->b, e);
 	return -1;
 }
 

@@ -224,17 +224,7 @@ do_copy(struct worker *w, const struct plan_step *s, const char *root, struct rt
 		rc = fd < 0 ? rt_fail(e, errno, "open %s", root) : copy_run(&v.source, fd, &spec, e);
 		rt_close_fd(&fd);
 	}
-	if (v.dir != NULL && s->origin != FROM_CONTEXT) {
-		struct rt_err ignored;
-		char *dir = rt_strdup(v.dir);
-
-		view_close(&v);
-		if (strstr(dir, "/view-") != NULL)
-			overlay_umount(dir, &ignored);
-		free(dir);
-	} else {
-		view_close(&v);
-	}
+	view_end(&v);
 	if (spec.exclude != NULL)
 		ignore_free((struct ignore *)(uintptr_t)spec.exclude);
 	free(files);

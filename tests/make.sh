@@ -259,6 +259,34 @@ END
 	check "$m: -j2 builds stages side by side" build "$m" -j2 -f image.mk
 done
 
+# ---- a diamond: stages that wait gain from -j, whatever the number of processors --------------------------------
+diamond() {
+	echo 'FROM base AS top' && echo 'RUN echo top >/top'
+	for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18; do
+		printf 'FROM top AS s%s\nRUN sleep 0.5; echo %s >/s%s\n' "$i" "$i" "$i"
+	done
+	echo 'FROM base'
+	for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18; do echo "COPY --from=s$i /s$i /"; done
+}
+ratio() { # MAKE -> 10 times the time of one job in times of six
+	for j in 1 6; do
+		rm -rf .dockcc image.oci
+		new_store store
+		begin=$(date +%s%N)
+		build "$1" "-j$j" -f image.mk || return 1
+		eval "time_$j=\$(((\$(date +%s%N) - begin) / 1000000))"
+	done
+	# shellcheck disable=SC2154
+	echo "# $1: ${time_1} ms with one job, ${time_6} ms with six"
+	[ $((time_1 * 10 / time_6)) -ge 20 ]
+}
+for m in $makes; do
+	new_case
+	diamond >Dockerfile
+	"$DOCKCC" compile -o image.mk .
+	check "$m: a diamond of 20 stages gains from -j6" ratio "$m"
+done
+
 # ---- values from the command line -------------------------------------------------------------------------------
 values() { # number of the value -> v
 	case $1 in

@@ -2,10 +2,13 @@
 # Nothing of a Dockerfile is ever evaluated here: values travel as arguments.
 unset never # what a name stands for that no instruction can set
 
-# die STATUS TEXT: an error of the script itself, in the form that a failed step has
+# die STATUS TEXT [KIND [LINE]]: an error of the script itself, in the form that a failed step has; the helper at the
+# other end of the plan says no more
+planning=
 die() {
   printf '%s: %s\n' "$script" "$2" >&2
-  printf '%s: failed step=- line=- status=%s kind=%s\n' "$script" "$1" "${3:-usage}" >&2
+  printf '%s: failed step=- line=%s status=%s kind=%s\n' "$script" "${4:--}" "$1" "${3:-usage}" >&2
+  [ -z "$planning" ] || record failed "$1"
   exit "$1"
 }
 
@@ -28,13 +31,13 @@ stage() { record stage "$@"; }
 match() {
   match_line=$1
   shift
-  r=$("$rt" match "$@" && printf x) || die 64 "$dockerfile:$match_line: a pattern of \${ } cannot be used"
+  r=$("$rt" match "$@" && printf x) || die 64 "$dockerfile:$match_line: a pattern of \${ } cannot be used" usage "$match_line"
   r=${r%x}
 }
 
 # require SET LINE NAME TEXT: ${NAME:?TEXT}
 require() {
-  [ -n "$1" ] || die 64 "$dockerfile:$2: $3: ${4:-has no value and must have one}"
+  [ -n "$1" ] || die 64 "$dockerfile:$2: $3: ${4:-has no value and must have one}" usage "$2"
 }
 
 # image_env REF NAME: a variable of a base image in r; false when the image does not set it
@@ -168,6 +171,6 @@ main() {
   done
   find_runtime
   export DOCKCC_BUILD_CONTEXTS="$contexts"
-  plan | "$rt" build "--script=$script" "--dockerfile=$dockerfile" "--context=$context" "--store=$store" \
+  { planning=1; plan; } | "$rt" build "--script=$script" "--dockerfile=$dockerfile" "--context=$context" "--store=$store" \
     "--target=$target" "$@"
 }

@@ -137,7 +137,7 @@ header_bases(struct sh *s)
 /* Variables that the text around the steps sets.  A caller's variable of such a name is saved first, for
    --build-arg NAME, which takes the caller's value. */
 static const char *const own_names[] = { "LC_ALL", "PATH", "cache", "context", "contexts", "dockerfile", "left",
-	"match_line", "name", "newline", "payload_sha256", "r", "rt", "script", "store", "target", "user_path", "value", "word" };
+	"match_line", "name", "newline", "planning", "payload_sha256", "r", "rt", "script", "store", "target", "user_path", "value", "word" };
 
 static bool
 is_own(const char *name)

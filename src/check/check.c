@@ -253,8 +253,11 @@ walk_from(struct check *c)
 		rules_from(c, s);
 		base = env_expand(c, &c->globals, &s->ast->base.text, false, DIAG_COUNT, NULL);
 		parent = base != NULL ? map_get(&names, base) : NULL;
-		if (parent != NULL)
+		if (parent != NULL) {
 			s->parent = &c->stages[parent->number];
+			s->parent->lasting = true;
+		}
+		s->lasting = k + 1 == c->u->nstages;
 		if (s->ast->name != NULL)
 			map_put(c->d, &names, s->ast->name)->number = k;
 		next_scratch(c);
@@ -265,6 +268,7 @@ walk_from(struct check *c)
 static void
 stage_begin(struct check *c, struct check_stage *s)
 {
+	c->wget = c->curl = false;
 	if (s->parent != NULL) {
 		s->env.parent = &s->parent->env;
 		s->shell = s->parent->shell;

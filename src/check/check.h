@@ -19,13 +19,16 @@ struct check_rule {
 	const char *name;  /* BuildKit's for its rules, ours else; shown in messages */
 	const char *plain; /* the name in small letters and dashes */
 	const char *alias; /* hadolint's numbers for the same, parted by commas; NULL: none */
-	const char *group; /* "build", "experimental", "wrong", "taste" */
+	const char *group; /* "build", "experimental", "wrong", "taste", "asked" */
 };
 
 const struct check_rule *check_rules(size_t *n);
 const struct check_rule *check_rule_of(enum diag_id id);
 /* The rule of a name, a plain name or an alias, as written; NULL: none. */
 const struct check_rule *check_rule_find(const char *name);
+
+/* The error that says what the rule of hadolint with this number says; false: none does. */
+bool check_number(const char *number, enum diag_id *id);
 
 bool check_rule_is(const struct check_rule *r, const char *name);
 

@@ -79,8 +79,8 @@ apt(struct check *c, const struct inst *i, const struct command *cmd)
 	if (!check_wants(c, DIAG_USE_APT_GET) || strcmp(cmd->name, "apt") != 0)
 		return;
 	item = check_report(c, DIAG_USE_APT_GET, i, cmd->v[0].at, "apt is for terminals");
-	if (cmd->verb != NULL && one_of(cmd->verb->value, same) && strcmp(cmd->v[0].raw, "apt") == 0)
-		diag_fix(c->d, item, "apt-get", "apt-get");
+	if (cmd->verb != NULL && one_of(cmd->verb->value, same) && strcmp(cmd->v[0].raw, "apt") == 0 && (!cmd->v[0].quoted || i->form == FORM_EXEC))
+		diag_fix(c->d, item, i->form == FORM_EXEC ? "\"apt-get\"" : "apt-get", "apt-get");
 	else
 		diag_fix(c->d, item, NULL, "apt-get or apt-cache");
 }
@@ -88,10 +88,14 @@ apt(struct check *c, const struct inst *i, const struct command *cmd)
 static void
 fetchers(struct check *c, const struct inst *i, const struct command *cmd)
 {
-	bool wget = strcmp(cmd->name, "wget") == 0, curl = strcmp(cmd->name, "curl") == 0;
+	static const char *const quiet[] = {
+		"-q", "-nv", "--quiet", "--no-verbose", "--progress", "-o", "--output-file", "-a", "--append-output", NULL,
+	};
+	bool wget = strcmp(cmd->name, "wget") == 0, curl = strcmp(cmd->name, "curl") == 0, shown = wget;
 
-	if (wget && check_wants(c, DIAG_WGET_PROGRESS) && !command_has(cmd, "-q") && !command_has(cmd, "-nv") && !command_has(cmd, "--quiet") &&
-	    !command_has(cmd, "--no-verbose") && !command_has(cmd, "--progress") && !command_has(cmd, "-o"))
+	for (size_t k = 0; shown && quiet[k] != NULL; k++)
+		shown = !command_has(cmd, quiet[k]);
+	if (shown && check_wants(c, DIAG_WGET_PROGRESS))
 		check_report(c, DIAG_WGET_PROGRESS, i, cmd->v[0].at, "wget fills the log with its progress bar");
 	if (check_wants(c, DIAG_ONE_FETCHER) && ((wget && c->curl && !c->wget) || (curl && c->wget && !c->curl)))
 		check_report(c, DIAG_ONE_FETCHER, i, cmd->v[0].at, "%s here and %s above do the same", cmd->name, wget ? "curl" : "wget");

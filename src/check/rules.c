@@ -59,6 +59,26 @@ check_rule_find(const char *name)
 	return NULL;
 }
 
+bool
+check_number(const char *number, enum diag_id *id)
+{
+	static const struct {
+		const char *number;
+		enum diag_id id;
+	} errors[] = {
+		{ "DL3011", DIAG_BAD_PORT },  { "DL3022", DIAG_STAGE_ORDER }, { "DL3023", DIAG_STAGE_CIRCLE },
+		{ "DL3043", DIAG_BAD_TRIGGER }, { "DL3061", DIAG_BEFORE_FROM },
+	};
+
+	for (size_t k = 0; k < sizeof errors / sizeof errors[0]; k++) {
+		if (strcmp(errors[k].number, number) == 0) {
+			*id = errors[k].id;
+			return true;
+		}
+	}
+	return false;
+}
+
 static const char *
 nearest(const char *name)
 {
@@ -82,12 +102,12 @@ check_only(struct diag *d, bool own)
 	}
 }
 
-/* "all" turns on what is a matter of taste as well; experimental rules are asked for by name. */
+/* "all" turns on what is a matter of taste as well; experimental rules and a few others are asked for by name. */
 static void
 level_all(struct diag *d, enum diag_severity severity)
 {
 	for (size_t k = 0; k < NRULES; k++) {
-		if (severity == DIAG_OFF || strcmp(rules[k].group, "experimental") != 0)
+		if (severity == DIAG_OFF || (strcmp(rules[k].group, "experimental") != 0 && strcmp(rules[k].group, "asked") != 0))
 			d->level[rules[k].id] = severity;
 	}
 }

@@ -169,6 +169,7 @@ rules_run(struct check *c, struct check_stage *s, const struct inst *i)
 		sh = shell_parse(c->scratch, &t);
 		scripts_add(c, s, i, &t);
 	} else {
+		s->single = NULL;
 		return;
 	}
 	unclosed(c, i, sh);
@@ -178,7 +179,9 @@ rules_run(struct check *c, struct check_stage *s, const struct inst *i)
 		if (cmd.n == 0)
 			continue;
 		rules_command(c, s, i, &cmd);
-		rules_packages(c, i, sh, &cmd);
+		rules_packages(c, s, i, sh, &cmd);
+		rules_extract(c, s, &cmd);
 	}
 	pipelines(c, s, i, sh);
+	rules_join(c, s, i, sh);
 }

@@ -167,7 +167,7 @@ comment(struct check *c, const struct json *j)
 	end = offset(&s->text, number(j, "/endLine"), number(j, "/endColumn"));
 	at.begin = text_source(&s->text, begin < s->text.len ? begin : s->text.len - 1);
 	at.end = end > begin ? text_source(&s->text, end - 1) + 1 : at.begin + 1;
-	check_report(c, DIAG_SHELLCHECK, s->inst, at, "%s (%s)", text, name);
+	check_report(c, DIAG_SHELLCHECK, s->inst, at, "%s (%s)", text + strspn(text, " "), name);
 }
 
 static void

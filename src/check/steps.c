@@ -335,7 +335,8 @@ void
 rules_step(struct check *c, struct check_stage *s, const struct inst *i)
 {
 	rules_habit(c, s, i);
-	s->before = i;
+	if (i->kind != INST_RUN)
+		s->single = NULL;
 	switch (i->kind) {
 	case INST_ENV:
 	case INST_LABEL:

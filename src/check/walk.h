@@ -43,6 +43,13 @@ struct used {
 	const struct inst *cmd, *entrypoint, *healthcheck;
 };
 
+/* An archive of the context that a COPY put into the image. */
+struct copied {
+	const struct inst *inst;
+	const char *name; /* last component */
+	struct span at;
+};
+
 struct check_stage {
 	const struct stage *ast;
 	struct check_stage *parent;  /* the stage of this file it builds on */
@@ -50,7 +57,10 @@ struct check_stage {
 	const char *shell_name;      /* its name */
 	bool posix;                  /* the shell of RUN is one that the grammar knows */
 	bool pipefail;               /* SHELL sets it */
-	const struct inst *before;   /* the instruction above in the stage */
+	bool lasting;                /* the last stage, or one that another builds on */
+	const struct inst *single;   /* the instruction above when it is a RUN of one command */
+	struct copied *archives;     /* that COPY brought */
+	size_t narchives, archives_cap;
 	const struct inst *user;     /* the last USER */
 	bool shell;                  /* a SHELL stands above here or in the parent */
 	bool workdir;
@@ -107,6 +117,8 @@ char *check_lower(struct check *c, const char *s);
 /* The text of a RUN in shell form as the shell reads it; false: there is none that this grammar knows.  run.c */
 bool run_text(const void *ctx, const struct inst *i, struct text *t);
 bool command_has(const struct command *cmd, const char *option); /* run.c */
+void rules_extract(struct check *c, struct check_stage *s, const struct command *cmd); /* habits.c */
+void rules_join(struct check *c, struct check_stage *s, const struct inst *i, const struct shell *sh); /* habits.c */
 bool check_wants(const struct check *c, enum diag_id id);
 
 /* ---- configuration (config.c) ---- */
@@ -136,7 +148,7 @@ void rules_from(struct check *c, struct check_stage *s);
 void rules_step(struct check *c, struct check_stage *s, const struct inst *i); /* steps.c */
 void rules_run(struct check *c, struct check_stage *s, const struct inst *i);  /* run.c */
 void rules_command(struct check *c, struct check_stage *s, const struct inst *i, const struct command *cmd); /* commands.c */
-void rules_packages(struct check *c, const struct inst *i, const struct shell *sh, const struct command *cmd); /* packages.c */
+void rules_packages(struct check *c, struct check_stage *s, const struct inst *i, const struct shell *sh, const struct command *cmd); /* packages.c */
 void rules_habit(struct check *c, struct check_stage *s, const struct inst *i); /* habits.c */
 void scripts_add(struct check *c, struct check_stage *s, const struct inst *i, const struct text *t); /* shellcheck.c */
 void scripts_check(struct check *c);

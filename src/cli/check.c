@@ -38,6 +38,7 @@ static int
 explain(const char *name)
 {
 	const struct check_rule *rule = check_rule_find(name), *all;
+	enum diag_id error;
 	size_t n;
 
 	all = check_rules(&n);
@@ -51,6 +52,8 @@ explain(const char *name)
 		       rule->alias != NULL ? rule->alias : "", rule->group, diag_help(rule->id));
 		return EXIT_GOOD;
 	}
+	if (check_number(name, &error))
+		name = diag_name(error);
 	for (int id = 0; id < DIAG_COUNT; id++) {
 		if (strcmp(diag_name((enum diag_id)id), name) == 0) {
 			printf("%s (error)\n\n%s\n", name, diag_help((enum diag_id)id));

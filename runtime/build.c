@@ -13,8 +13,10 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cache.h"
 #include "console.h"
 #include "output.h"
+#include "registry.h"
 #include "verbs.h"
 #include "verify.h"
 
@@ -114,6 +116,7 @@ build_option(struct build_options *o, const char *word, struct rt_err *e)
 		{ "--add-host", NULL, &o->add_hosts }, { "--timeline", &o->timeline, NULL },
 		{ "--from-step", &o->from_step, NULL }, { "--until-step", &o->until_step, NULL }, { "--shell", &o->shell, NULL },
 		{ "--record", &o->record, NULL }, { "--verify", &o->verify, NULL }, { "--hide", NULL, &o->hidden },
+		{ "--cache-from", NULL, &o->cache_from }, { "--cache-to", NULL, &o->cache_to },
 	};
 
 	if (strcmp(word, "--no-cache") == 0)
@@ -130,6 +133,10 @@ build_option(struct build_options *o, const char *word, struct rt_err *e)
 		o->trace = true;
 	else if (strncmp(word, "--console=", 10) == 0)
 		return console_option(word + 10, &o->console, e);
+	else if (net_option(word))
+		return 0;
+	else if (strcmp(word, "--push") == 0)
+		list_add(&o->outputs, "type=registry");
 	else if (strncmp(word, "--jobs=", 7) == 0)
 		return number(word + 7, &o->jobs, e);
 	else if (strncmp(word, "--progress=", 11) == 0)
@@ -172,7 +179,7 @@ build_options_end(struct build_options *o, struct rt_err *e)
 		o->store = NULL;
 	if (o->context != NULL && *o->context == '\0')
 		o->context = NULL;
-	return source_date(o, e) < 0 || output_check(o, e) < 0 || settle_progress(o, e) < 0 ? -1 : 0;
+	return source_date(o, e) < 0 || output_check(o, e) < 0 || cache_check(o, e) < 0 || settle_progress(o, e) < 0 ? -1 : 0;
 }
 
 static int
@@ -272,14 +279,16 @@ run_build(struct build *b, struct rt_err *e)
 	progress_open(b);
 	clock_gettime(CLOCK_REALTIME_COARSE, &now);
 	b->began = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-	if (build_keys(b, e) < 0)
+	if (build_keys(b, e) < 0 || cache_import(b, e) < 0)
 		return -1;
 	if (b->o->dry_run)
 		return list_steps(b);
 	progress_plan(b);
 	if (store_clean(&b->store, e) < 0)
 		return -1;
-	return sched_run(b, e) < 0 ? -1 : output_write(b, e);
+	if (sched_run(b, e) < 0 || output_write(b, e) < 0)
+		return -1;
+	return cache_export(b, e);
 }
 
 static const char *

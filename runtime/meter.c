@@ -1,8 +1,5 @@
 #include "meter.h"
 
-#include <stdio.h>
-#include <unistd.h>
-
 static struct meter *here;
 static meter_watch_fn *watcher;
 static void *watcher_arg;
@@ -23,20 +20,13 @@ meter_watch(meter_watch_fn *watch, void *arg)
 void
 meter_begin(enum meter_kind kind, const char *what, uint64_t total)
 {
-	char *shown;
-
 	if (here != NULL) {
 		here->done = here->files = 0;
 		here->total = total;
 		here->kind = kind;
 	}
-	if (watcher != NULL) {
+	if (watcher != NULL)
 		watcher(watcher_arg, kind, what);
-	} else if (kind == METER_PULL) {
-		shown = rt_printable(what);
-		dprintf(STDERR_FILENO, "pulling    %s\n", shown);
-		rt_free_ptr(&shown);
-	}
 }
 
 void
@@ -62,22 +52,6 @@ meter_add(enum meter_kind kind, uint64_t bytes, uint64_t files)
 		return;
 	here->done += bytes;
 	here->files += files;
-	passed(kind);
-}
-
-void
-meter_total(uint64_t bytes)
-{
-	if (here != NULL)
-		here->total = bytes;
-}
-
-void
-meter_set(enum meter_kind kind, uint64_t bytes)
-{
-	if (here == NULL || here->kind != (int)kind)
-		return;
-	here->done = bytes;
 	passed(kind);
 }
 

@@ -20,7 +20,7 @@ typedef void meter_watch_fn(void *arg, enum meter_kind kind, const char *what);
 
 /* Where this process counts from now on; NULL: nowhere. `m` must stay. */
 void meter_use(struct meter *m);
-/* NULL: nobody is told, and a pull is announced on standard error. */
+/* NULL: nobody is told. */
 void meter_watch(meter_watch_fn *watch, void *arg);
 
 /* Begins to count `kind`; `what` is shown for a pull, `total` 0 means unknown. */
@@ -28,10 +28,6 @@ void meter_begin(enum meter_kind kind, const char *what, uint64_t total);
 void meter_end(void);
 /* Adds to the count when `kind` is what is being counted, else nothing happens. */
 void meter_add(enum meter_kind kind, uint64_t bytes, uint64_t files);
-/* The total is known only now. */
-void meter_total(uint64_t bytes);
-/* The same with the whole count so far. */
-void meter_set(enum meter_kind kind, uint64_t bytes);
 const char *meter_word(enum meter_kind kind);
 
 /* Passes through and counts what is unpacked. */

@@ -127,7 +127,7 @@ compile <"$work/Dockerfile.long"
 screen 80 24 @2500:KILL -- -j2 -o "oci:$work/oci" -t app:1
 has 'the running step with its timer' '^one.1      run         2  for i in 1 2 3.* [0-9.]*s$'
 has 'and its last lines below it' '^  | line [4-9]$'
-has 'the counts' '^\[[0-9]*/9\] [0-9]*s  2 running$'
+has 'the counts' '^\[[0-9]*/9\] [0-9]*s .*2 running$'
 has 'no control sequence of the output' '^  | 100%$'
 screen 80 24 @1500:INT -- -j2 -o "oci:$work/oci" -t app:1
 is 'Ctrl-C: the status' 130 "$status"

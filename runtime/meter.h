@@ -2,16 +2,15 @@
 #ifndef RT_METER_H
 #define RT_METER_H
 
-#include <stdatomic.h>
-
 #include "tar.h"
 
 enum meter_kind { METER_NOTHING, METER_PULL, METER_UNPACK, METER_COPY, METER_EXPORT };
 
-/* May lie in memory that two processes share: one counts, the other looks. */
+/* May lie in memory that processes share: some count, another looks.  A word is written whole on the machines that we know; what
+   two downloads add in the same instant may count once, which only people see. */
 struct meter {
-	_Atomic int kind;                         /* enum meter_kind of what is counted */
-	_Atomic uint64_t done, total, files;      /* bytes; total 0: nobody knows */
+	volatile int kind;                        /* enum meter_kind of what is counted */
+	volatile uint64_t done, total, files;     /* bytes; total 0: nobody knows */
 };
 
 /* What a watcher of this process is told: that something begins (`what`: its name) and then, while it lasts, that time has

@@ -155,6 +155,11 @@ sh_step(struct sh *s, const struct gstage *stage, size_t number, const struct st
 	s->line = step->line_start;
 	buf_putc(s->out, '\n');
 	sh_step_comment(s, step->sources, step->nsources);
+	if (step->trigger != NULL) {
+		buf_cat(s->out, s->indent, "#   its ONBUILD ", NULL);
+		sh_comment(s->out, step->trigger, strlen(step->trigger), COMMENT_WIDTH);
+		buf_putc(s->out, '\n');
+	}
 	step_words(&r.to, step);
 	buf_cat(s->out, s->indent, "step ", stage->id, ".", NULL);
 	buf_uint(s->out, number);

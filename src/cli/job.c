@@ -16,6 +16,7 @@
 #include "../passes/passes.h"
 #include "../sema/sema.h"
 #include "file.h"
+#include "image.h"
 
 const char *
 job_form(const struct options *o)
@@ -86,6 +87,8 @@ job_sema_options(const void *ctx, const struct options *o, struct sema_options *
 	struct build_arg *args, *contexts;
 	size_t nargs, ncontexts;
 	struct named_context *named;
+	struct image_search *search;
+	const char *platform;
 
 	if (!pairs(ctx, &o->build_arg, true, &args, &nargs))
 		return usage("--build-arg takes NAME=VALUE%s", "");
@@ -94,9 +97,15 @@ job_sema_options(const void *ctx, const struct options *o, struct sema_options *
 	named = mem_array(ctx, struct named_context, ncontexts + 1);
 	for (size_t i = 0; i < ncontexts; i++)
 		named[i] = (struct named_context){ .name = contexts[i].name, .location = contexts[i].value };
+	platform = option_value(&o->platform, NULL);
+	if (platform != NULL && (platform = platform_normal(ctx, platform)) == NULL)
+		return usage("--platform takes OS/ARCH[/VARIANT], not %s", option_value(&o->platform, NULL));
+	search = mem_new(ctx, struct image_search);
+	*search = (struct image_search){ .o = o, .contexts = named, .ncontexts = ncontexts };
 	*so = (struct sema_options){
+		.triggers = image_triggers, .triggers_arg = search,
 		.target = option_value(&o->target, NULL), .build_args = args, .nbuild_args = nargs, .contexts = named,
-		.ncontexts = ncontexts, .platform = option_value(&o->platform, NULL), .freeze = o->freeze.n > 0,
+		.ncontexts = ncontexts, .platform = platform, .freeze = o->freeze.n > 0,
 	};
 	return EXIT_GOOD;
 }

@@ -42,7 +42,8 @@ require() {
 
 # image_env REF NAME: a variable of a base image in r; false when the image does not set it
 image_env() {
-  r=$("$rt" image-env "--store=$store" -- "$@" && printf x) && r=${r%x} && return 0
+  p=${3:-$platform}
+  r=$("$rt" image-env "--store=$store" ${p:+"--platform=$p"} -- "$1" "$2" && printf x) && r=${r%x} && return 0
   case $? in
     1) return 1 ;;
     *) die 69 "the environment of $1 is needed and cannot be read" mode ;;
@@ -151,6 +152,7 @@ builds the image that $dockerfile describes, without a container engine
       --build-context NAME=LOCATION   oci-layout://DIR:TAG, oci-archive:FILE, docker-archive:FILE, docker-image://REF, DIR
       --context DIR         where COPY takes its files from (default: ${context:-none})
       --target STAGE        default: $target
+      --platform OS/ARCH[/VARIANT]   default: ${platform:-that of this machine}
       --secret id=ID,src=FILE   --ssh ID=SOCKET   --label KEY=VALUE   --annotation KEY=VALUE
       --add-host NAME:IP
   -j, --jobs N              stages that may work at once
@@ -175,6 +177,48 @@ END
 
 set_target() { target=$(printf '%s' "$1" | tr '[:upper:]' '[:lower:]'); }
 
+# normal_platform PLATFORM: in p, as images name it
+normal_platform() {
+  p=$(printf '%s' "$1" | tr '[:upper:]' '[:lower:]')
+  case $p in
+    */*) ;;
+    *) p=linux/$p ;;
+  esac
+  arch=${p#*/}
+  p=${p%%/*}
+  variant=${arch#"${arch%%/*}"}
+  arch=${arch%%/*}
+  case $arch$variant in
+    x86_64 | x86-64 | amd64/v1) arch=amd64 variant= ;;
+    aarch64 | arm64/v8 | arm64/8 | aarch64/v8) arch=arm64 variant= ;;
+    arm | armhf | armv7l) arch=arm variant=/v7 ;;
+    armel | armv6l) arch=arm variant=/v6 ;;
+    arm/[5678]) variant=/v${variant#/} ;;
+    i?86) arch=386 ;;
+    *) ;;
+  esac
+  p=$p/$arch$variant
+}
+
+# set_platform BUILD|TARGET PLATFORM
+set_platform() {
+  set_platform_arg "$1PLATFORM=$2"
+  set_platform_arg "$1OS=${2%%/*}"
+  rest=${2#*/}
+  set_platform_arg "$1ARCH=${rest%%/*}"
+  variant=${rest#"${rest%%/*}"}
+  set_platform_arg "$1VARIANT=${variant#/}"
+}
+
+# platform_args: the platform arguments, where they differ from what the script was compiled with
+platform_args() {
+  normal_platform "$machine"
+  host=$p
+  if [ "$host" != "$compiled_host" ]; then set_platform BUILD "$host"; fi
+  p=${platform:-$host}
+  if [ "$p" != "$compiled_platform" ]; then set_platform TARGET "$p"; fi
+}
+
 # option NAME VALUE: what takes a value; says whether it is handed on as it is (0), was used up (1) or is unknown (2)
 option() {
   case $1 in
@@ -195,6 +239,7 @@ option() {
       esac ;;
     --context) context=$2 ;;
     --store) store=$2 ;;
+    --platform) normal_platform "$2"; platform=$p ;;
     --tls-ca) export DOCKCC_TLS_CA="$2" ;;
     --target) set_target "$2" ;;
     --until-step)
@@ -275,8 +320,10 @@ main() {
       esac
     fi
   done
+  platform_args
   find_runtime
   export DOCKCC_BUILD_CONTEXTS="$contexts"
-  set -- "--script=$script" "--dockerfile=$dockerfile" "--context=$context" "--store=$store" "--target=$target" "$@"
+  set -- "--script=$script" "--dockerfile=$dockerfile" "--context=$context" "--store=$store" "--target=$target" \
+    ${platform:+"--platform=$platform"} "$@"
   { planning=1; plan; } | helper "$@"
 }

@@ -163,7 +163,8 @@ settle_progress(struct build_options *o, struct rt_err *e)
 	const char *wish = getenv("BUILDKIT_PROGRESS"), *term = getenv("TERM");
 	bool terminal = isatty(STDERR_FILENO) && term != NULL && *term != '\0' && strcmp(term, "dumb") != 0;
 
-	if (o->progress == PROGRESS_AUTO && wish != NULL && *wish != '\0' && progress_kind(wish, &o->progress, e) < 0)
+	if (o->progress == PROGRESS_AUTO && wish != NULL && *wish != '\0' && (terminal || strcmp(wish, "tty") != 0) &&
+	    progress_kind(wish, &o->progress, e) < 0)
 		return rt_prefix(e, "$BUILDKIT_PROGRESS");
 	if (o->progress == PROGRESS_AUTO)
 		o->progress = terminal && !o->trace ? PROGRESS_TTY : PROGRESS_PLAIN;

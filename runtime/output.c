@@ -250,7 +250,7 @@ deliver(struct build *b, const struct export_image *im, const struct output *out
 static int
 write_note(const char *path, const char *text, struct rt_err *e)
 {
-	return path == NULL ? 0 : rt_write_file(AT_FDCWD, path, text, strlen(text), 0644, e);
+	return path == NULL ? 0 : rt_write_named(path, text, strlen(text), e);
 }
 
 static int
@@ -276,17 +276,6 @@ write_notes(struct build *b, const char *digest, struct rt_err *e)
 	return rc;
 }
 
-static void
-report(struct build *b, const char *digest, const char *where)
-{
-	if (b->o->progress == PROGRESS_QUIET) {
-		if (*digest != '\0')
-			dprintf(STDOUT_FILENO, "%s\n", digest);
-	} else if (b->o->progress != PROGRESS_JSON) {
-		dprintf(STDERR_FILENO, "%-10s %s%s%s\n", "image", digest, *digest != '\0' ? " -> " : "", where);
-	}
-}
-
 int
 output_write(struct build *b, struct rt_err *e)
 {
@@ -309,20 +298,24 @@ output_write(struct build *b, struct rt_err *e)
 		char one[72] = "";
 
 		rc = parse(b->o->outputs.v[i], &out, e);
+		meter_begin(METER_EXPORT, b->o->outputs.v[i], 0);
 		if (rc == 0 && (out.keep || out.push))
 			rc = deliver(b, &im, &out, one, e);
 		else if (rc == 0)
 			rc = image_export(&b->store, &im, out.kind, out.compression, out.level, out.dest, one, e);
+		meter_end();
 		if (rc == 0)
-			report(b, one, b->o->outputs.v[i]);
+			progress_image(b, one, b->o->outputs.v[i]);
 		if (one[0] != '\0')
 			memcpy(digest, one, sizeof(digest));
 		output_free(&out);
 	}
 	if (rc == 0 && b->o->outputs.n == 0 && b->o->tags.n > 0) {
+		meter_begin(METER_EXPORT, b->o->tags.v[0], 0);
 		rc = deliver(b, &im, &(struct output){ .keep = true, .compression = COMPRESS_NONE }, digest, e);
+		meter_end();
 		if (rc == 0)
-			report(b, digest, b->o->tags.v[0]);
+			progress_image(b, digest, b->o->tags.v[0]);
 	}
 	if (rc == 0)
 		rc = write_notes(b, digest, e);

@@ -158,13 +158,24 @@ builds the image that $dockerfile describes, without a container engine
   -j, --jobs N              stages that may work at once
       --store DIR           default: \$DOCKCC_STORE, else under the XDG cache directory
       --no-cache            run every step
-      --progress MODE       auto, plain, raw, quiet or json
+      --from-step STEP      run this step and all that depends on it, cached or not
+      --until-step STEP     stop behind this step; the image is what there is then
+      --shell STAGE         then a shell in the finished stage, with its environment
+      --shell-on-failure    a shell where a step failed
+  -k, --keep-going          after a failure build what does not depend on it
+      --record FILE         write down what was built: layers and config
+      --verify FILE         compare files and config with what --record wrote; 65 when they differ
+      --trace               show what RUN runs, command by command
+      --progress MODE       auto, tty, plain, raw, quiet or rawjson
+      --timeline FILE       a chart of the build, SVG
       --iidfile FILE        --metadata-file FILE
   -n, --dry-run             the steps and which of them are cached; runs nothing
       --list                the steps
   -h, --help
 END
 }
+
+set_target() { target=$(printf '%s' "$1" | tr '[:upper:]' '[:lower:]'); }
 
 # normal_platform PLATFORM: in p, as images name it
 normal_platform() {
@@ -211,7 +222,7 @@ platform_args() {
 # option NAME VALUE: what takes a value; says whether it is handed on as it is (0), was used up (1) or is unknown (2)
 option() {
   case $1 in
-    --tag | --output | --secret | --ssh | --label | --annotation | --jobs | --progress | --iidfile | --metadata-file)
+    --tag | --output | --secret | --ssh | --label | --annotation | --jobs | --progress | --timeline | --record | --verify | --iidfile | --metadata-file)
       return 0 ;;
     --add-host | --cache-from | --cache-to) return 0 ;;
     --build-arg)
@@ -230,7 +241,15 @@ option() {
     --store) store=$2 ;;
     --platform) normal_platform "$2"; platform=$p ;;
     --tls-ca) export DOCKCC_TLS_CA="$2" ;;
-    --target) target=$(printf '%s' "$2" | tr '[:upper:]' '[:lower:]') ;;
+    --target) set_target "$2" ;;
+    --until-step)
+      set_target "${2%.*}"
+      return 0 ;;
+    --from-step) return 0 ;;
+    --shell)
+      console
+      set_target "$2"
+      return 0 ;;
     *) return 2 ;;
   esac
   return 1
@@ -245,9 +264,30 @@ long_name() {
     -o) name=--output ;;
     -j) name=--jobs ;;
     -n) name=--dry-run ;;
+    -k) name=--keep-going ;;
     -h) name=--help ;;
     *) name=$1 ;;
   esac
+}
+
+# console: a shell reads what this script would read, unless that is the script itself
+console=
+console() {
+  case $-$console in
+    *s*) ;;
+    *)
+      exec 9<&0
+      console=--console=9 ;;
+  esac
+}
+
+# helper ARGUMENT...: dockcc-rt; some shells keep descriptors to themselves that are not named where a program starts
+helper() {
+  if [ -n "$console" ]; then
+    "$rt" build "$console" "$@" 9<&9
+  else
+    "$rt" build "$@"
+  fi
 }
 
 # main ARGUMENT...: options become options of dockcc-rt, in order, behind those not looked at yet
@@ -258,7 +298,8 @@ main() {
     shift
     left=$((left - 1))
     case $name in
-      --dry-run | --list | --no-cache | --push) set -- "$@" "$name"; continue ;;
+      --dry-run | --list | --no-cache | --push | --keep-going | --trace) set -- "$@" "$name"; continue ;;
+      --shell-on-failure) console; set -- "$@" "$name"; continue ;;
       --pull) export DOCKCC_PULL=1; continue ;;
       --offline) export DOCKCC_OFFLINE=1; continue ;;
       --help) usage; exit 0 ;;
@@ -282,6 +323,7 @@ main() {
   platform_args
   find_runtime
   export DOCKCC_BUILD_CONTEXTS="$contexts"
-  { planning=1; plan; } | "$rt" build "--script=$script" "--dockerfile=$dockerfile" "--context=$context" "--store=$store" \
-    "--target=$target" ${platform:+"--platform=$platform"} "$@"
+  set -- "--script=$script" "--dockerfile=$dockerfile" "--context=$context" "--store=$store" "--target=$target" \
+    ${platform:+"--platform=$platform"} "$@"
+  { planning=1; plan; } | helper "$@"
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "cache.h"
+#include "lock.h"
 #include "output.h"
 #include "registry.h"
 #include "verbs.h"
@@ -99,7 +100,7 @@ build_option(struct build_options *o, const char *word, struct rt_err *e)
 		{ "--build-context", NULL, &o->contexts }, { "--secret", NULL, &o->secrets }, { "--ssh", NULL, &o->ssh },
 		{ "--build-arg", NULL, &o->build_args }, { "--label", NULL, &o->labels }, { "--annotation", NULL, &o->annotations },
 		{ "--add-host", NULL, &o->add_hosts }, { "--cache-from", NULL, &o->cache_from }, { "--cache-to", NULL, &o->cache_to },
-		{ "--hide", NULL, &o->hidden },
+		{ "--hide", NULL, &o->hidden }, { "--lock", &o->lock_mode, NULL }, { "--lock-file", &o->lock_file, NULL },
 	};
 
 	if (strcmp(word, "--no-cache") == 0)
@@ -110,6 +111,8 @@ build_option(struct build_options *o, const char *word, struct rt_err *e)
 		o->list = true;
 	else if (net_option(word))
 		return 0;
+	else if (strncmp(word, "--locked=", 9) == 0)
+		return lock_option(o, word + 9, e);
 	else if (strcmp(word, "--push") == 0)
 		list_add(&o->outputs, "type=registry");
 	else if (strncmp(word, "--jobs=", 7) == 0)
@@ -138,7 +141,7 @@ build_options_end(struct build_options *o, struct rt_err *e)
 		o->store = NULL;
 	if (o->context != NULL && *o->context == '\0')
 		o->context = NULL;
-	return source_date(o, e) < 0 || output_check(o, e) < 0 || cache_check(o, e) < 0 ? -1 : 0;
+	return lock_environment(o, e) < 0 || source_date(o, e) < 0 || output_check(o, e) < 0 || cache_check(o, e) < 0 ? -1 : 0;
 }
 
 static int
@@ -230,7 +233,11 @@ run_build(struct build *b, struct rt_err *e)
 
 	if (b->o->list)
 		return list_steps(b);
-	if (store_open(&b->store, store, e) < 0 || ns_enter(b->o->mode, &b->mode, e) < 0)
+	if (store_open(&b->store, store, e) < 0)
+		return -1;
+	if (b->o->lock_mode != NULL)
+		return lock_write(b, e);
+	if (lock_plan(b, e) < 0 || ns_enter(b->o->mode, &b->mode, e) < 0)
 		return -1;
 	if (build_keys(b, e) < 0 || cache_import(b, e) < 0)
 		return -1;

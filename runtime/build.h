@@ -20,6 +20,9 @@ struct build_options {
 	struct list outputs, tags, contexts, secrets, ssh, build_args, labels, annotations, add_hosts, cache_from, cache_to;
 	struct list hidden;       /* paths that are not part of the build context: what a Makefile writes beside its Dockerfile */
 	const char *iidfile, *metadata_file, *from_step;
+	bool strict;              /* only what `locked` names may be used; lock.h */
+	struct list locked, pins; /* its entries; those of images as NAME=docker-image://NAME@DIGEST */
+	const char *lock_mode, *lock_file;
 	unsigned jobs;
 	bool no_cache, dry_run, list;
 	enum progress_kind progress;
@@ -76,7 +79,9 @@ const char *build_created(const struct build_options *o, char out[32]);
 struct stage_build *build_stage(const struct build *b, const char *id);
 /* Named contexts that the script hands down in $DOCKCC_BUILD_CONTEXTS, NAME=LOCATION a line. */
 void build_contexts(struct build_options *o);
-/* The location given for a named context or image, NULL: look in the store. */
+/* The location given for a named context or image, NULL: none. */
+const char *build_given(const struct build *b, const char *name);
+/* The same, else where the lock file pins the image; NULL: look in the store. */
 const char *build_location(const struct build *b, const char *name);
 /* True when `location` is a plain directory; *path is it. */
 bool build_directory(const char *location, const char **path);

@@ -55,6 +55,8 @@ int image_open(struct store *s, const char *ref, const char *location, const cha
 /* Only the config; layers stay where they are. */
 int image_config(struct store *s, const char *ref, const char *location, const char *platform, struct image *im,
                  struct rt_err *e);
+/* What the name stands for there, perhaps an index: its digest. */
+int image_digest(struct store *s, const char *ref, const char *location, const char *platform, char digest[72], struct rt_err *e);
 /* Copies an image into the store's images/ under `ref`. */
 int image_import(struct store *s, const char *location, const char *ref, struct rt_err *e);
 

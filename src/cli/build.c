@@ -24,11 +24,31 @@ script_fd(const struct buf *text)
 }
 
 int
+run_script(const void *ctx, const struct options *o, const struct job *j, const struct string_list *words)
+{
+	struct string_list argv = { 0 };
+	int fd = script_fd(j->out);
+
+	if (fd < 0) {
+		fprintf(stderr, "dockcc: the script: %s\n", strerror(errno));
+		return EXIT_HOST;
+	}
+	string_add(ctx, &argv, "sh");
+	string_add(ctx, &argv, mem_printf(ctx, "/dev/fd/%d", fd));
+	for (size_t i = 0; i < words->n; i++)
+		string_add(ctx, &argv, words->v[i]);
+	options_for_script(o, &argv);
+	execv("/bin/sh", (char *const *)(uintptr_t)argv.v);
+	fprintf(stderr, "dockcc: /bin/sh: %s\n", strerror(errno));
+	return EXIT_HOST;
+}
+
+int
 cmd_build(const void *ctx, const struct options *o)
 {
 	struct job j = { .o = o, .out = buf_new(ctx), .script = "build.sh" };
-	struct string_list argv = { 0 };
-	int status, fd;
+	struct string_list words = { 0 };
+	int status;
 
 	if (o->context == NULL) {
 		fputs("dockcc: build needs a CONTEXT, a directory\n", stderr);
@@ -38,18 +58,9 @@ cmd_build(const void *ctx, const struct options *o)
 		return EXIT_INPUT;
 	if ((status = job_run(ctx, &j)) != EXIT_GOOD)
 		return status;
-	if ((fd = script_fd(j.out)) < 0) {
-		fprintf(stderr, "dockcc: the script: %s\n", strerror(errno));
-		return EXIT_HOST;
-	}
-	string_add(ctx, &argv, "sh");
-	string_add(ctx, &argv, mem_printf(ctx, "/dev/fd/%d", fd));
 	if (strcmp(o->context, "-") != 0)
-		string_add(ctx, &argv, mem_printf(ctx, "--context=%s", o->context));
+		string_add(ctx, &words, mem_printf(ctx, "--context=%s", o->context));
 	if (o->quiet.n > 0)
-		string_add(ctx, &argv, "--progress=quiet");
-	options_for_script(o, &argv);
-	execv("/bin/sh", (char *const *)(uintptr_t)argv.v);
-	fprintf(stderr, "dockcc: /bin/sh: %s\n", strerror(errno));
-	return EXIT_HOST;
+		string_add(ctx, &words, "--progress=quiet");
+	return run_script(ctx, o, &j, &words);
 }

@@ -8,6 +8,9 @@ int cmd_compile(const void *ctx, const struct options *o);
 int cmd_build(const void *ctx, const struct options *o);
 int cmd_check(const void *ctx, const struct options *o);
 int cmd_fmt(const void *ctx, const struct options *o);
+int cmd_lock(const void *ctx, const struct options *o);
+/* Becomes the shell that runs the script of `j` with `words` and the options that the script takes; an exit status when that fails. */
+int run_script(const void *ctx, const struct options *o, const struct job *j, const struct string_list *words);
 /* The Dockerfile that -f or the context names, and how it is shown.  False after a message. */
 bool find_dockerfile(const void *ctx, const struct options *o, struct job *j);
 

@@ -102,6 +102,7 @@ builds the image that $dockerfile describes, without a container engine
       --no-cache            run every step
       --progress MODE       auto, plain, raw, quiet or json
       --iidfile FILE        --metadata-file FILE
+      --lock MODE           build nothing: add to, update, check or check-update the lock file of --lock-file FILE
   -n, --dry-run             the steps and which of them are cached; runs nothing
       --list                the steps
   -h, --help
@@ -113,7 +114,7 @@ option() {
   case $1 in
     --tag | --output | --secret | --ssh | --label | --annotation | --jobs | --progress | --iidfile | --metadata-file)
       return 0 ;;
-    --add-host | --cache-from | --cache-to) return 0 ;;
+    --add-host | --cache-from | --cache-to | --lock | --lock-file) return 0 ;;
     --build-arg)
       set_arg "$2"
       case $2 in
@@ -179,7 +180,7 @@ main() {
     fi
   done
   find_runtime
-  export DOCKCC_BUILD_CONTEXTS="$contexts"
+  export DOCKCC_BUILD_CONTEXTS="$contexts" DOCKCC_LOCKED="$locked"
   { planning=1; plan; } | "$rt" build "--script=$script" "--dockerfile=$dockerfile" "--context=$context" "--store=$store" \
     "--target=$target" "$@"
 }

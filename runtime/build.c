@@ -105,6 +105,8 @@ build_option(struct build_options *o, const char *word, struct rt_err *e)
 
 	if (strcmp(word, "--no-cache") == 0)
 		o->no_cache = true;
+	else if (strcmp(word, "--squash") == 0)
+		o->squash = true;
 	else if (strcmp(word, "--dry-run") == 0)
 		o->dry_run = true;
 	else if (strcmp(word, "--list") == 0)

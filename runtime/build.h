@@ -24,7 +24,7 @@ struct build_options {
 	struct list locked, pins; /* its entries; those of images as NAME=docker-image://NAME@DIGEST */
 	const char *lock_mode, *lock_file;
 	unsigned jobs;
-	bool no_cache, dry_run, list;
+	bool no_cache, dry_run, list, squash;
 	enum progress_kind progress;
 	int64_t epoch;            /* SOURCE_DATE_EPOCH in seconds, -1: none */
 };
@@ -61,6 +61,7 @@ struct build {
 	struct stage_build *target;
 	int context_fd;           /* -1: there is none */
 	struct ignore *ignore;    /* of the context, NULL: nothing is left out */
+	char quiet[72];           /* --progress=quiet: the id to print at the end */
 	const char *mode;         /* how commands are isolated */
 	const char *os, *arch, *variant;
 	const struct plan_step *failing; /* the step whose key cannot be worked out, for the last line of the failure */

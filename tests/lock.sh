@@ -46,7 +46,7 @@ first=$(commit first)
 git daemon --reuseaddr --export-all --base-path="$work/git" --listen=127.0.0.1 --port=$((port + 2)) --log-destination=none &
 pids="$pids $!"
 repo=git://127.0.0.1:$((port + 2))/r#main
-for try in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
 	skopeo copy -q --dest-tls-verify=false "oci:$layout:busybox" "docker://$registry/base:1" >"$work/said" 2>&1 && break
 	sleep 0.3
 done

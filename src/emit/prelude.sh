@@ -85,7 +85,9 @@ builds the image that $dockerfile describes, without a container engine
 
   -t, --tag NAME            name of the image; without -o it goes into the store
   -o, --output SPEC         type=oci|docker|tar|local,dest=PATH; oci:DIR; docker:FILE; - is a tar of the files;
-                            type=registry|image,name=NAME
+                            type=registry|image,name=NAME; compression=gzip|zstd,compression-level=N,force-compression=true,
+                            squash=true,annotation.KEY=VALUE
+      --squash              the image in one layer
       --push                push the image to the registries of its names
       --pull                look in the registries for newer base images
       --offline             never use the network for images and files
@@ -158,7 +160,7 @@ main() {
     shift
     left=$((left - 1))
     case $name in
-      --dry-run | --list | --no-cache | --push) set -- "$@" "$name"; continue ;;
+      --dry-run | --list | --no-cache | --push | --squash) set -- "$@" "$name"; continue ;;
       --pull) export DOCKCC_PULL=1; continue ;;
       --offline) export DOCKCC_OFFLINE=1; continue ;;
       --help) usage; exit 0 ;;

@@ -40,7 +40,7 @@ put_number(struct digest *d, uint64_t v)
 static int
 hash_fd(int fd, const char *what, unsigned char hash[32], struct rt_err *e)
 {
-	static _Thread_local char buf[64 << 10];
+	static char buf[64 << 10];
 	struct sha256 sum;
 	ssize_t n;
 

@@ -366,11 +366,29 @@ stage_settle(struct build *b, struct stage_build *sb, struct rt_err *e)
 	return 0;
 }
 
+/* The steps behind FROM were compiled from the triggers of an image: it must be those that this one has. */
+static int
+same_triggers(const struct plan_step *s, const struct json *config, struct rt_err *e)
+{
+	const struct json *triggers = json_at(config, "/config/OnBuild");
+	size_t n = triggers != NULL && triggers->type == JSON_ARRAY ? triggers->n : 0, i = 0;
+
+	while (i < n && i < s->triggers.n && triggers->v[i]->s != NULL && strcmp(triggers->v[i]->s, s->triggers.v[i]) == 0)
+		i++;
+	if (i == n && i == s->triggers.n)
+		return 0;
+	if (i == n)
+		return rt_fail_status(e, RT_USAGE, "%s has no ONBUILD %s here, which this script was compiled for: compile again with this image",
+		                      s->from, s->triggers.v[i]);
+	return rt_fail_status(e, RT_USAGE, "%s brings along ONBUILD %s, which this script was not compiled for: compile again with "
+	                      "--build-context %s=LOCATION of the image, or with --store where it is in the store", s->from,
+	                      triggers->v[i]->s != NULL ? triggers->v[i]->s : "of a wrong type", s->from);
+}
+
 static int
 base_image(struct build *b, struct stage_build *sb, const struct plan_step *s, struct rt_err *e)
 {
 	struct image im;
-	const struct json *triggers;
 	int rc;
 
 	sb->base_image = true;
@@ -390,10 +408,7 @@ base_image(struct build *b, struct stage_build *sb, const struct plan_step *s, s
 	if (rc == 0) {
 		struct json *raw = json_parse(im.config_json, im.config_len, s->from, e);
 
-		triggers = raw != NULL ? json_at(raw, "/config/OnBuild") : NULL;
-		if (triggers != NULL && triggers->n > 0)
-			rc = rt_fail_status(e, RT_USAGE, "%s has ONBUILD triggers that this script was not compiled for: compile again "
-			                    "with --build-context %s=LOCATION of the image", s->from, s->from);
+		rc = raw != NULL ? same_triggers(s, raw, e) : -1;
 		json_free(raw);
 	}
 	image_free(&im);

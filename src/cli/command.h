@@ -7,6 +7,8 @@
 int cmd_compile(const void *ctx, const struct options *o);
 int cmd_build(const void *ctx, const struct options *o);
 int cmd_check(const void *ctx, const struct options *o);
+/* Checks one file for build and compile -W.  With `quiet` errors are left out: compiling tells them.  An exit status. */
+int check_file(const void *ctx, const struct options *o, const char *path, bool quiet);
 int cmd_fmt(const void *ctx, const struct options *o);
 int cmd_lock(const void *ctx, const struct options *o);
 /* Becomes the shell that runs the script of `j` with `words` and the options that the script takes; an exit status when that fails. */

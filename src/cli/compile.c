@@ -53,6 +53,8 @@ cmd_compile(const void *ctx, const struct options *o)
 	if (!find_dockerfile(ctx, o, &j))
 		return EXIT_INPUT;
 	j.script = strcmp(out, "-") != 0 ? base_name(out) : script ? "build.sh" : "Makefile";
+	if (o->warn.n > 0 && (status = check_file(ctx, o, j.dockerfile, true)) != EXIT_GOOD && status != EXIT_WARNINGS)
+		return status;
 	status = job_run(ctx, &j);
 	if (status != EXIT_GOOD && (script || j.out->len == 0))
 		return status;

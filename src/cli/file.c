@@ -46,6 +46,12 @@ slurp(const void *ctx, int fd, const char *shown, size_t hint, char **text, size
 	}
 }
 
+bool
+file_read_fd(const void *ctx, int fd, const char *shown, char **text, size_t *len)
+{
+	return slurp(ctx, fd, shown, 4096, text, len);
+}
+
 struct source *
 file_read(const void *ctx, const char *path, const char *shown)
 {

@@ -49,33 +49,89 @@ image_env() {
   esac
 }
 
-# where the runtime of this script is unpacked to; never a place where somebody else could have put one before
+# where the runtime of this script goes; never a place where somebody else could have put one before
 cache=${XDG_CACHE_HOME:-${HOME:+$HOME/.cache}}
 cache=${cache:+$cache/dockcc/rt}
 
 # runtime_ready: true when the payload does not have to be read
-runtime_ready() { [ -n "${DOCKCC_RT-}" ] || [ -z "$cache" ] || [ -x "$cache/$payload_sha256" ]; }
+runtime_ready() { [ -n "${DOCKCC_RT-}" ] || [ -z "$cache" ] || [ -z "$payload_sha256" ] || [ -x "$cache/$payload_sha256-$machine" ]; }
 
-# find_runtime: the path of dockcc-rt in rt; the one in this script is unpacked once
+# unpack: the program of the payload as $new/dockcc-rt
+unpack() {
+  payload | gzip -dc >"$new/dockcc-rt" 2>"$new/log"
+  sum=$(sha256sum <"$new/dockcc-rt")
+  [ "${sum%% *}" = "$payload_sha256" ] || die 65 "the runtime in this script is damaged or cannot be unpacked to $cache" digest
+  chmod 700 "$new/dockcc-rt"
+}
+
+# c_compiler WORD...: calls cc, with the caller's PATH; link says how. musl-gcc has no kernel headers of its own
+c_compiler() {
+  case $link in
+    static) set -- -static "$@" ;;
+    musl) set -- -static "$@" -idirafter /usr/include -idirafter "/usr/include/$machine-linux-gnu" ;;
+    *) ;;
+  esac
+  PATH=$user_path "$cc" -std=gnu11 -O2 -w -D_GNU_SOURCE "$@" >>"$new/log" 2>&1
+}
+
+# compile_all: four compilers side by side; what one of them does not make is what the last call does not find
+compile_all() (
+  cd "$new" || exit
+  c_compiler -c ./[a-d]*.c &
+  c_compiler -c ./[e-m]*.c &
+  c_compiler -c ./[n-r]*.c &
+  c_compiler -c ./[s-z]*.c &
+  wait
+  c_compiler -o dockcc-rt ./*.o && ./dockcc-rt version >>log 2>&1
+)
+
+# compile: the program from source, by the first compiler that makes one that runs, static where it can
+compile() {
+  (cd "$new" && payload)
+  sum=$(sha256sum <"$new/all")
+  [ "${sum%% *}" = "$payload_sha256" ] || die 65 "the source of the runtime in this script is damaged or cannot be written to $cache" digest
+  mkdir "$new/try"
+  printf '#include <linux/audit.h>\n#include <stdio.h>\nint main(void) { return puts("") < 0; }\n' >"$new/try/try.c"
+  for name in "${CC:-cc}" cc gcc clang tcc; do
+    cc=$(PATH=$user_path command -v "$name") || continue
+    for link in static musl dynamic; do
+      : >"$new/log"
+      c_compiler -o "$new/try/try" "$new/try/try.c" || continue
+      "$new/try/try" >>"$new/log" 2>&1 || continue
+      printf '%s: compiling dockcc-rt with %s, once\n' "$script" "$cc" >&2
+      if compile_all; then return 0; fi
+    done
+    printf '%s: %s does not make a program:\n' "$script" "$cc" >&2
+    head -n 5 "$new/log" >&2
+  done
+  die 69 'this script carries dockcc-rt as source and needs a C compiler, a C library and the headers of Linux: gcc libc6-dev on Debian, gcc musl-dev linux-headers on Alpine, gcc glibc-devel kernel-headers on Fedora; CC names another compiler, DOCKCC_RT a dockcc-rt' mode
+}
+
+# find_runtime: the path of dockcc-rt in rt; the one in this script is made once, complete or not at all
 find_runtime() {
   rt=${DOCKCC_RT-}
   if [ -n "$rt" ]; then return 0; fi
-  if [ -z "$payload_sha256" ]; then
+  if [ "$payload" = path ]; then
     rt=$(PATH=$user_path command -v dockcc-rt) || die 69 'dockcc-rt is not on the PATH; set DOCKCC_RT to where it is' mode
     return 0
   fi
-  [ -n "$cache" ] || die 69 'no place to unpack the runtime of this script to: set XDG_CACHE_HOME or HOME, or DOCKCC_RT' mode
-  rt=$cache/$payload_sha256
+  [ -n "$payload_sha256" ] ||
+    die 69 "this script carries no dockcc-rt for $machine: compile it with --runtime=embed:$machine or --runtime=source, or set DOCKCC_RT" mode
+  [ -n "$cache" ] || die 69 'no place for the runtime of this script: set XDG_CACHE_HOME or HOME, or DOCKCC_RT' mode
+  rt=$cache/$payload_sha256-$machine
   if [ -x "$rt" ]; then return 0; fi
   (
     umask 077
-    mkdir -p "$cache"
-    payload | gzip -dc >"$rt.$$"
-    sum=$(sha256sum "$rt.$$" | cut -d ' ' -f 1)
-    [ "$sum" = "$payload_sha256" ] || { rm -f "$rt.$$"; exit 1; }
-    chmod 700 "$rt.$$"
-    mv -f "$rt.$$" "$rt"
-  ) || die 65 "the runtime in this script is damaged or cannot be unpacked to $cache" digest
+    mkdir -p "$cache" || die 74 "cannot make $cache" io
+    new=$(mktemp -d "$cache/new.XXXXXX") || die 74 "cannot write to $cache" io
+    trap 'rm -rf "$new"' EXIT
+    trap 'exit 130' HUP INT TERM
+    case $payload in
+      source) compile ;;
+      *) unpack ;;
+    esac
+    mv -f "$new/dockcc-rt" "$rt" || die 74 "cannot write to $cache" io
+  ) || exit $?
 }
 
 usage() {

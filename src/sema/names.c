@@ -322,6 +322,8 @@ names_images(struct sema *s)
 	bool good = true;
 
 	reach(&s->stages[s->g->target->index]);
+	for (size_t k = 0; s->o->all_stages && k < s->nstages; k++)
+		reach(&s->stages[k]);
 	for (size_t k = 0; k < s->nstages; k++) {
 		struct item item = { .inst = s->stages[k].ast->from };
 		struct lower l = from_lower(s, &s->stages[k], &item);
@@ -329,6 +331,11 @@ names_images(struct sema *s)
 		if (!s->stages[k].g->live)
 			continue;
 		good = image_check(&l) && good;
+		if (s->stages[k].bad_image_trigger != NULL) {
+			lower_error(&l, DIAG_BAD_TRIGGER, s->stages[k].ast->base.text.at, "an ONBUILD of %s is no instruction: %s",
+			            s->stages[k].base_now, s->stages[k].bad_image_trigger);
+			good = false;
+		}
 		if (s->stages[k].bad_trigger != NULL) {
 			struct diag_item *e = lower_error(&l, DIAG_BAD_TRIGGER, s->stages[k].ast->base.text.at,
 				"the ONBUILD of stage %s is no instruction", s->stages[k].base.stage->id);

@@ -21,7 +21,9 @@ place_trigger(struct lower *l, struct diag_item *item)
 	item->where.source = l->s->g->source;
 	item->where.at = from->at;
 	item->line = from->line_start;
-	if (item->note.text == NULL)
+	if (item->note.text == NULL && l->item->image_trigger != NULL)
+		diag_note(l->d, item, l->s->g->source, from->at, "in its ONBUILD %s", l->item->image_trigger);
+	else if (item->note.text == NULL)
 		diag_note(l->d, item, l->s->g->source, l->item->onbuild->at, "in this ONBUILD");
 }
 
@@ -153,12 +155,14 @@ static void
 stage_lower(struct sema *s, struct stage_info *stage)
 {
 	struct gstage *g = stage->g;
-	struct diag *nowhere = g->live || s->o->all ? NULL : diag_new(NULL);
+	struct diag *nowhere = g->live || s->o->all_stages ? NULL : diag_new(NULL);
 
 	scope_begin(s, stage);
 	g->steps = mem_array(g, struct step *, stage->nitems + 1);
 	g->steps[g->nsteps] = step_new(s, stage->ast->from);
-	g->steps[g->nsteps++]->base = stage->base;
+	g->steps[g->nsteps]->base = stage->base;
+	g->steps[g->nsteps]->triggers = stage->triggers;
+	g->steps[g->nsteps++]->ntriggers = stage->ntriggers;
 	for (size_t k = 0; k < stage->nitems && !stage->replaced; k++) {
 		const struct item *item = &stage->items[k];
 		struct lower l = {
@@ -167,6 +171,7 @@ stage_lower(struct sema *s, struct stage_info *stage)
 			.step = step_new(s, item->onbuild != NULL ? item->onbuild : item->inst),
 		};
 
+		l.step->trigger = item->image_trigger;
 		if (lower_inst(&l))
 			g->steps[g->nsteps++] = l.step;
 	}
@@ -187,11 +192,22 @@ graph_new(const void *ctx, const struct unit *u, const struct sema_options *o)
 	return g;
 }
 
+static void
+reach(struct sema *s, enum sema_phase phase)
+{
+	if (s->o->reached != NULL)
+		*s->o->reached = phase;
+}
+
 /* Each phase of the reference ends the build at its first error. */
 static bool
 graph_pass(struct sema *s)
 {
-	if (!globals_lower(s) || !names_from(s) || !names_target(s))
+	reach(s, SEMA_FROM);
+	if (!globals_lower(s) || !names_from(s))
+		return false;
+	reach(s, SEMA_NAMES);
+	if (!names_target(s))
 		return false;
 	for (size_t k = 0; k < s->nstages; k++)
 		onbuild_items(s, &s->stages[k]);
@@ -211,6 +227,7 @@ sema_build(const void *ctx, const struct unit *u, const struct sema_options *o, 
 	s->d = d;
 	stages_begin(s);
 	if (graph_pass(s)) {
+		reach(s, SEMA_STEPS);
 		for (size_t k = 0; k < s->nstages; k++)
 			stage_lower(s, &s->stages[k]);
 		globals_finish(s);

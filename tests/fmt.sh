@@ -41,6 +41,8 @@ printf 'FROM a\nRUM x\n' >"$work/in"
 is 'a file with an error stays' 1 $?
 for file in "$source"/golden/*/Dockerfile "$source"/tests/e2e/*/Dockerfile; do
 	"$dockcc" compile --emit=ast -f "$file" -o "$work/a" 2>"$work/log" || continue
+	# the AST of a NUL byte can be shown, but the file cannot be compiled
+	case $file in */error-nul/*) continue ;; *) ;; esac
 	"$dockcc" fmt "$file" >"$work/out"
 	"$dockcc" compile --emit=ast -f "$work/out" -o "$work/b"
 	sed -i 's/"line_[a-z]*":[0-9]*,*//g' "$work/a" "$work/b"

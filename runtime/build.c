@@ -15,6 +15,7 @@
 
 #include "cache.h"
 #include "console.h"
+#include "lock.h"
 #include "output.h"
 #include "registry.h"
 #include "verbs.h"
@@ -117,10 +118,13 @@ build_option(struct build_options *o, const char *word, struct rt_err *e)
 		{ "--from-step", &o->from_step, NULL }, { "--until-step", &o->until_step, NULL }, { "--shell", &o->shell, NULL },
 		{ "--record", &o->record, NULL }, { "--verify", &o->verify, NULL }, { "--hide", NULL, &o->hidden },
 		{ "--cache-from", NULL, &o->cache_from }, { "--cache-to", NULL, &o->cache_to },
+		{ "--lock", &o->lock_mode, NULL }, { "--lock-file", &o->lock_file, NULL },
 	};
 
 	if (strcmp(word, "--no-cache") == 0)
 		o->no_cache = true;
+	else if (strcmp(word, "--squash") == 0)
+		o->squash = true;
 	else if (strcmp(word, "--dry-run") == 0)
 		o->dry_run = true;
 	else if (strcmp(word, "--list") == 0)
@@ -135,6 +139,8 @@ build_option(struct build_options *o, const char *word, struct rt_err *e)
 		return console_option(word + 10, &o->console, e);
 	else if (net_option(word))
 		return 0;
+	else if (strncmp(word, "--locked=", 9) == 0)
+		return lock_option(o, word + 9, e);
 	else if (strcmp(word, "--push") == 0)
 		list_add(&o->outputs, "type=registry");
 	else if (strncmp(word, "--jobs=", 7) == 0)
@@ -180,7 +186,8 @@ build_options_end(struct build_options *o, struct rt_err *e)
 		o->store = NULL;
 	if (o->context != NULL && *o->context == '\0')
 		o->context = NULL;
-	return source_date(o, e) < 0 || output_check(o, e) < 0 || cache_check(o, e) < 0 || settle_progress(o, e) < 0 ? -1 : 0;
+	return lock_environment(o, e) < 0 || source_date(o, e) < 0 || output_check(o, e) < 0 || cache_check(o, e) < 0 ||
+	       settle_progress(o, e) < 0 ? -1 : 0;
 }
 
 static int
@@ -275,7 +282,11 @@ run_build(struct build *b, struct rt_err *e)
 
 	if (b->o->list)
 		return list_steps(b);
-	if (store_open(&b->store, store, e) < 0 || ns_enter(b->o->mode, &b->mode, e) < 0)
+	if (store_open(&b->store, store, e) < 0)
+		return -1;
+	if (b->o->lock_mode != NULL)
+		return lock_write(b, e);
+	if (lock_plan(b, e) < 0 || ns_enter(b->o->mode, &b->mode, e) < 0)
 		return -1;
 	progress_open(b);
 	clock_gettime(CLOCK_REALTIME_COARSE, &now);

@@ -24,8 +24,11 @@ struct build_options {
 	const char *record, *verify; /* files: what was built; what it has to be like */
 	const char *from_step, *until_step, *shell; /* step ids; a stage id */
 	int console;              /* what a shell reads, -1: the terminal */
+	bool strict;              /* only what `locked` names may be used; lock.h */
+	struct list locked, pins; /* its entries; those of images as NAME=docker-image://NAME@DIGEST */
+	const char *lock_mode, *lock_file;
 	unsigned jobs;
-	bool no_cache, dry_run, list, shell_on_failure, keep_going, trace;
+	bool no_cache, dry_run, list, squash, shell_on_failure, keep_going, trace;
 	enum progress_kind progress;
 	int64_t epoch;            /* SOURCE_DATE_EPOCH in seconds, -1: none */
 };
@@ -65,6 +68,7 @@ struct build {
 	int context_fd;           /* -1: there is none */
 	struct ignore *ignore;    /* of the context, NULL: nothing is left out */
 	int64_t began;            /* ns since the epoch */
+	char quiet[72];           /* --progress=quiet: the id to print at the end */
 	const char *mode;         /* how commands are isolated */
 	const char *os, *arch, *variant;
 	struct progress *progress;
@@ -86,7 +90,9 @@ const char *build_created(const struct build_options *o, char out[32]);
 struct stage_build *build_stage(const struct build *b, const char *id);
 /* Named contexts that the script hands down in $DOCKCC_BUILD_CONTEXTS, NAME=LOCATION a line. */
 void build_contexts(struct build_options *o);
-/* The location given for a named context or image, NULL: look in the store. */
+/* The location given for a named context or image, NULL: none. */
+const char *build_given(const struct build *b, const char *name);
+/* The same, else where the lock file pins the image; NULL: look in the store. */
 const char *build_location(const struct build *b, const char *name);
 /* True when `location` is a plain directory; *path is it. */
 bool build_directory(const char *location, const char **path);

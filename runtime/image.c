@@ -426,3 +426,21 @@ image_open(struct store *s, const char *ref, const char *location, const char *p
 	}
 	return rc;
 }
+
+int
+image_digest(struct store *s, const char *ref, const char *location, const char *platform, char digest[72], struct rt_err *e)
+{
+	struct descriptor d = { 0 };
+	struct platform want;
+	struct place p;
+	int rc;
+
+	if (platform_parse(platform, &want, e) < 0 || open_place(s, &p, ref, location, platform, e) < 0)
+		return rt_prefix(e, "image %s", ref);
+	rc = oci_top(&p.layout, p.tag, p.digest, &want, &d, e);
+	if (rc == 0)
+		memcpy(digest, d.digest, sizeof(d.digest));
+	descriptor_free(&d);
+	place_close(&p);
+	return rc < 0 ? rt_prefix(e, "image %s", ref) : 0;
+}

@@ -45,7 +45,7 @@ build_stage(const struct build *b, const char *id)
 }
 
 const char *
-build_location(const struct build *b, const char *name)
+build_given(const struct build *b, const char *name)
 {
 	size_t n = strlen(name);
 
@@ -55,6 +55,20 @@ build_location(const struct build *b, const char *name)
 		if (strncasecmp(c, name, n) == 0 && c[n] == '=')
 			return c + n + 1;
 	}
+	return NULL;
+}
+
+const char *
+build_location(const struct build *b, const char *name)
+{
+	const char *given = build_given(b, name);
+	size_t n = strlen(name);
+
+	if (given != NULL)
+		return given;
+	for (size_t i = 0; i < b->o->pins.n; i++)
+		if (strncmp(b->o->pins.v[i], name, n) == 0 && b->o->pins.v[i][n] == '=')
+			return b->o->pins.v[i] + n + 1;
 	return NULL;
 }
 

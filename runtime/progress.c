@@ -457,11 +457,8 @@ progress_image(struct build *b, const char *digest, const char *where)
 {
 	struct progress *p = b->progress;
 
-	if (b->o->progress == PROGRESS_QUIET) {
-		if (*digest != '\0')
-			dprintf(STDOUT_FILENO, "%s\n", digest);
-		return;
-	}
+	if (b->o->progress == PROGRESS_QUIET)
+		return; /* the id is printed when all is written */
 	if (p == NULL) { /* `dockcc-rt export` has none */
 		dprintf(STDERR_FILENO, "%-10s %s%s%s\n", "image", digest, *digest != '\0' ? " -> " : "", where);
 		return;

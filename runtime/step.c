@@ -1,5 +1,6 @@
 /* `dockcc-rt step`: the steps of one target of a Makefile.  The stage so far comes from the stamp of the target before. */
 #include "step.h"
+#include "lock.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -123,7 +124,7 @@ load_base(struct part *c, const struct plan_step *s, const struct list *base, st
 
 	if (base->n == 0)
 		return 0;
-	if (image_config(&c->b.store, s->from, build_location(&c->b, s->from), c->o.platform, &im, e) < 0)
+	if (lock_image(&c->b, s->from, e) < 0 || image_config(&c->b.store, s->from, build_location(&c->b, s->from), c->o.platform, &im, e) < 0)
 		return -1;
 	config = json_parse(im.config_json, im.config_len, s->from, e);
 	env = json_at(config, "/config/Env");
@@ -361,6 +362,8 @@ do_step(struct part *c, char **argv, struct rt_err *e)
 	if (part_open(c, e) < 0 || read_plan(c, argv, e) < 0)
 		return -1;
 	sb = c->b.target;
+	if (lock_stage(&c->b, sb->plan, e) < 0)
+		return -1;
 	if (needs_mode(sb->plan) && ns_enter(c->o.mode, &c->b.mode, e) < 0)
 		return -1;
 	if (begin_stage(c, sb, &keyed, e) < 0 || stage_steps(&c->b, sb, e) < 0)

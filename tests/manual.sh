@@ -49,9 +49,10 @@ same 'dockcc(1) has every option of the table and no other' "$work/table" "$work
 "$dockcc" compile --help >>"$work/help"
 "$dockcc" check --help >>"$work/help"
 "$dockcc" fmt --help >>"$work/help"
+"$dockcc" lock --help >>"$work/help"
 grep -o '^  \(-.,\|   \) --[a-z-]*' "$work/help" | sed 's/^ *\(-\(.\),\)* *--\(.*\)/\3\n\2/' | grep . >"$work/shown"
 same 'and so has --help' "$work/table" "$work/shown"
-for command in compile build check fmt; do
+for command in compile build lock check fmt; do
 	grep -q "^\*dockcc\* \[\*$command\*\]\|^\*dockcc $command\*" "$docs/dockcc.1.scd"
 	ok $? "dockcc(1) has the command $command"
 done

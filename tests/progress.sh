@@ -85,8 +85,8 @@ run --progress=loud
 is 'an unknown form' 64 "$status"
 
 # ---- quiet -------------------------------------------------------------------------------------------
-run --progress=quiet -t app:1 -o "oci:$work/oci" --no-cache
-is 'quiet: the digest alone' "$digest" "$(cat "$work/out" "$work/err")"
+run --progress=quiet -t app:1 -o "oci:$work/oci" --no-cache --metadata-file "$work/meta"
+is 'quiet: the id alone' "$(jq -r '.["containerimage.config.digest"]' "$work/meta")" "$(cat "$work/out" "$work/err")"
 
 # ---- JSON --------------------------------------------------------------------------------------------
 if command -v jq >/dev/null; then

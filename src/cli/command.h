@@ -10,6 +10,7 @@ int cmd_check(const void *ctx, const struct options *o);
 /* Checks one file for build and compile -W.  With `quiet` errors are left out: compiling tells them.  An exit status. */
 int check_file(const void *ctx, const struct options *o, const char *path, bool quiet);
 int cmd_fmt(const void *ctx, const struct options *o);
+int cmd_lock(const void *ctx, const struct options *o);
 /* The Dockerfile that -f or the context names, and how it is shown.  False after a message. */
 bool find_dockerfile(const void *ctx, const struct options *o, struct job *j);
 

@@ -17,6 +17,7 @@
 #include "../sema/sema.h"
 #include "file.h"
 #include "image.h"
+#include "lock.h"
 
 const char *
 job_form(const struct options *o)
@@ -220,6 +221,7 @@ emit_script(struct job *j, const char *form, const struct source *source, struct
 	char hex[65];
 	struct emit_options eo = {
 		.dockerfile = j->shown, .script = j->script, .source_digest = hex, .passes = line,
+		.all_stages = j->all_stages,
 	};
 	int status = runtime_option(option_value(&j->o->runtime, "embed"), &eo);
 
@@ -230,6 +232,10 @@ emit_script(struct job *j, const char *form, const struct source *source, struct
 	sha256_init(&h);
 	sha256_update(&h, source->text, source->len);
 	sha256_hex(&h, hex);
+	if (j->lock != NULL) {
+		eo.lock = j->lock->text;
+		eo.lock_digest = j->lock->digest;
+	}
 	if (strcmp(form, "make") != 0) {
 		emit_sh(j->out, g, &eo, d);
 		return EXIT_GOOD;
@@ -284,12 +290,24 @@ after_parsing(const void *ctx, struct job *j, const struct source *source, struc
 
 	if (status != EXIT_GOOD)
 		return status;
+	so.all_stages = j->all_stages;
+	if (j->o->locked.n > 0 && (j->lock = lock_read(ctx, lock_path(ctx, j), d)) == NULL)
+		return EXIT_POLICY;
 	if (!u->ok || !unit_check_bytes(u, d) || (g = sema_build(ctx, u, &so, d)) == NULL || d->errors > 0 ||
 	    !checks_pass(ctx, u, &so, d)) {
 		job_show(j->o, d);
 		return EXIT_INPUT;
 	}
+	for (size_t i = 0; j->all_stages && i < g->nstages; i++)
+		g->stages[i]->live = true;
 	status = optimize(j, g, line);
+	if (status == EXIT_GOOD && j->lock != NULL) {
+		lock_check(j->lock, g, d);
+		if (d->errors > 0) {
+			job_show(j->o, d);
+			return EXIT_POLICY;
+		}
+	}
 	if (status == EXIT_GOOD && strcmp(form, "graph") == 0)
 		graph_dump(j->out, g);
 	else if (status == EXIT_GOOD)

@@ -5,10 +5,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-enum command { COMMAND_COMPILE, COMMAND_BUILD, COMMAND_CHECK, COMMAND_FMT };
+enum command { COMMAND_COMPILE, COMMAND_BUILD, COMMAND_CHECK, COMMAND_FMT, COMMAND_LOCK };
 
 /* Exit statuses: ux.md. */
-enum { EXIT_GOOD = 0, EXIT_INPUT = 1, EXIT_USAGE = 2, EXIT_HOST = 3, EXIT_WARNINGS = 5 };
+enum { EXIT_GOOD = 0, EXIT_INPUT = 1, EXIT_USAGE = 2, EXIT_HOST = 3, EXIT_POLICY = 4, EXIT_WARNINGS = 5 };
 
 struct string_list {
 	const char **v; /* NULL-terminated */

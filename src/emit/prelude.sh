@@ -142,7 +142,9 @@ builds the image that $dockerfile describes, without a container engine
 
   -t, --tag NAME            name of the image; without -o it goes into the store
   -o, --output SPEC         type=oci|docker|tar|local,dest=PATH; oci:DIR; docker:FILE; - is a tar of the files;
-                            type=registry|image,name=NAME
+                            type=registry|image,name=NAME; compression=gzip|zstd,compression-level=N,force-compression=true,
+                            squash=true,annotation.KEY=VALUE
+      --squash              the image in one layer
       --push                push the image to the registries of its names
       --pull                look in the registries for newer base images
       --offline             never use the network for images and files
@@ -169,6 +171,7 @@ builds the image that $dockerfile describes, without a container engine
       --progress MODE       auto, tty, plain, raw, quiet or rawjson
       --timeline FILE       a chart of the build, SVG
       --iidfile FILE        --metadata-file FILE
+      --lock MODE           build nothing: add to, update, check or check-update the lock file of --lock-file FILE
   -n, --dry-run             the steps and which of them are cached; runs nothing
       --list                the steps
   -h, --help
@@ -224,7 +227,7 @@ option() {
   case $1 in
     --tag | --output | --secret | --ssh | --label | --annotation | --jobs | --progress | --timeline | --record | --verify | --iidfile | --metadata-file)
       return 0 ;;
-    --add-host | --cache-from | --cache-to) return 0 ;;
+    --add-host | --cache-from | --cache-to | --lock | --lock-file) return 0 ;;
     --build-arg)
       set_arg "$2"
       case $2 in
@@ -298,7 +301,7 @@ main() {
     shift
     left=$((left - 1))
     case $name in
-      --dry-run | --list | --no-cache | --push | --keep-going | --trace) set -- "$@" "$name"; continue ;;
+      --dry-run | --list | --no-cache | --push | --squash | --keep-going | --trace) set -- "$@" "$name"; continue ;;
       --shell-on-failure) console; set -- "$@" "$name"; continue ;;
       --pull) export DOCKCC_PULL=1; continue ;;
       --offline) export DOCKCC_OFFLINE=1; continue ;;
@@ -322,7 +325,7 @@ main() {
   done
   platform_args
   find_runtime
-  export DOCKCC_BUILD_CONTEXTS="$contexts"
+  export DOCKCC_BUILD_CONTEXTS="$contexts" DOCKCC_LOCKED="$locked"
   set -- "--script=$script" "--dockerfile=$dockerfile" "--context=$context" "--store=$store" "--target=$target" \
     ${platform:+"--platform=$platform"} "$@"
   { planning=1; plan; } | helper "$@"

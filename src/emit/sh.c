@@ -137,8 +137,9 @@ header_bases(struct sh *s)
 
 /* Variables that the text around the steps sets.  A caller's variable of such a name is saved first, for
    --build-arg NAME, which takes the caller's value. */
-static const char *const own_names[] = { "LC_ALL", "PATH", "arch", "cache", "compiled_host", "compiled_platform", "console", "context", "contexts", "dockerfile", "host", "left", "machine",
-	"match_line", "name", "newline", "p", "planning", "platform", "rest", "variant", "payload", "payload_sha256", "r", "rt", "script", "store", "target", "user_path", "value", "word" };
+static const char *const own_names[] = { "LC_ALL", "PATH", "arch", "cache", "compiled_host", "compiled_platform", "console", "context", "contexts",
+	"dockerfile", "host", "left", "locked", "machine", "match_line", "name", "newline", "p", "planning", "platform", "rest", "variant", "payload",
+	"payload_sha256", "r", "rt", "script", "store", "target", "user_path", "value", "word" };
 
 static bool
 is_own(const char *name)
@@ -166,6 +167,8 @@ header(struct sh *s, const char **names, size_t n)
 	sh_comment(s->out, s->o->dockerfile, strlen(s->o->dockerfile), 100);
 	buf_printf(s->out, " sha256:%s\n", s->o->source_digest);
 	header_bases(s);
+	if (s->o->lock != NULL)
+		buf_printf(s->out, "# lock     dockcc.lock sha256:%s\n", s->o->lock_digest);
 	buf_printf(s->out, "# passes   %s  (why: dockcc compile --explain)\n", s->o->passes);
 	buf_printf(s->out, "# use      sh %s [-t NAME] [-o oci:DIR] [--build-arg NAME=VALUE] [-j N] [-n] [--help]\n", s->o->script);
 	buf_puts(s->out,
@@ -350,6 +353,12 @@ parameters(struct sh *s, const char **names, size_t n)
 	for (size_t i = 0; i < s->g->ncontexts; i++)
 		buf_printf(word, "%s=%s\n", s->g->contexts[i].name, s->g->contexts[i].location);
 	sh_word(s->out, buf_str(word), word->len);
+	buf_puts(s->out, "\nlocked=");
+	if (s->o->lock != NULL) {
+		const char *text = mem_printf(s->out, "# only these, as they were then\n%s", s->o->lock);
+
+		sh_word(s->out, text, strlen(text));
+	}
 	buf_puts(s->out, "\n");
 	for (size_t i = 0; i < n; i++) {
 		const char *value = compile_value(s, names[i]);
@@ -467,7 +476,14 @@ schedule(struct sh *s)
 	for (size_t i = 0; i < g->nstages; i++)
 		live += g->stages[i]->live;
 	buf_puts(s->out, "\n# ---- schedule: dockcc-rt reads the whole plan, then runs stages side by side ---------------\n"
-	                 "plan() {\n  globals\n  case $target in\n");
+	                 "plan() {\n  globals\n");
+	if (s->o->all_stages) {
+		for (size_t i = 0; i < g->nstages; i++)
+			buf_printf(s->out, "  %s\n", function_name(s, g->stages[i]));
+		buf_puts(s->out, "  record end\n}\n");
+		return;
+	}
+	buf_puts(s->out, "  case $target in\n");
 	for (size_t i = 0; i < g->nstages; i++) {
 		bool *seen;
 

@@ -300,6 +300,7 @@ run_build(struct build *b, struct rt_err *e)
 		return -1;
 	if (sched_run(b, e) < 0 || output_write(b, e) < 0)
 		return -1;
+	store_clean(&b->store, &(struct rt_err){ 0 }); /* of builds that were still dying when this one began */
 	return cache_export(b, e);
 }
 

@@ -75,9 +75,9 @@ digest=$(tail -n 1 "$work/err" | awk '{ print $2 }')
 is 'the whole output is in the store' 'line 9' "$(tail -n 1 "$store"/log/one.1-*)"
 run -j2 -o "oci:$work/oci" -t app:1
 has 'nothing to run' '^summary    nothing to run, 4 steps cached; 5 layers' err
-BUILDKIT_PROGRESS=quiet run -t app:1
+BUILDKIT_PROGRESS="quiet" run -t app:1
 is 'BUILDKIT_PROGRESS is heeded' '' "$(cat "$work/err")"
-BUILDKIT_PROGRESS=tty run -t app:1
+BUILDKIT_PROGRESS="tty" run -t app:1
 is 'and tty there is a wish' 0 "$status"
 run --progress=tty
 is 'no live form without a terminal' '64 build.sh: failed step=- line=- status=64 kind=usage' "$status $(tail -n 1 "$work/err")"

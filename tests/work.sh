@@ -293,7 +293,7 @@ mkfifo "$work/fifo"
 cat "$work/fifo" >"$work/from-fifo" &
 run -o "type=tar,dest=$work/fifo" </dev/null
 wait $!
-is 'a pipe is written to, not replaced' done "$(tar -xOf "$work/from-fifo" done)"
+is 'a pipe is written to, not replaced' 'done' "$(tar -xOf "$work/from-fifo" 'done')"
 [ -p "$work/fifo" ]
 ok $? 'and is one afterwards'
 finish

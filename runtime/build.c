@@ -353,6 +353,7 @@ cmd_build(char **argv, struct rt_err *e)
 	     goal_cut(&b, &o, e) < 0 || run_build(&b, e) < 0 ? -1 : 0;
 	if (rc < 0 && rt_stopped() != 0 && b.failed_step == NULL)
 		rt_fail_status(e, 128 + rt_stopped(), "interrupted");
+	rt_forget_signal();
 	if (progress_close(&b, rc < 0 ? e->status : 0, &last) < 0 && rc == 0) {
 		*e = last;
 		rc = -1;

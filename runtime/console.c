@@ -279,6 +279,9 @@ visit(struct build *b, struct stage_build *sb, int *status, struct rt_err *e)
 	int rc;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	signal(SIGINT, SIG_DFL);
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGHUP, SIG_DFL);
 	umask(022);
 	if (ns_private(e) < 0 || stage_settle(b, sb, e) < 0 || store_tmp(&b->store, &tmp, &lock, e) < 0)
 		return -1;
@@ -286,7 +289,8 @@ visit(struct build *b, struct stage_build *sb, int *status, struct rt_err *e)
 	scratch = rt_printf("%s/%s/scratch", b->store.path, tmp);
 	rc = mount_stage(b, sb, tmp, e);
 	if (rc == 0) {
-		dprintf(STDERR_FILENO, "%s: a shell in stage %s, behind step %s; what it changes is thrown away\n", b->o->script, sb->plan->id, last->id);
+		dprintf(STDERR_FILENO, "%s: a shell in stage %s, behind step %s; what it changes is thrown away\n", b->o->script,
+		        sb->plan->id, last->id);
 		rc = console_shell(b, &sb->end, &end, root, scratch, status, e);
 		overlay_umount(root, &ignored);
 	}

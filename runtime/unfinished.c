@@ -43,7 +43,7 @@ char *
 unfinished_name(const char *dest)
 {
 	const char *slash = strrchr(dest, '/'), *base = slash != NULL ? slash + 1 : dest;
-	cleanup_free char *path = slash == NULL ? rt_strdup(".") : slash == dest ? rt_strdup("/") : rt_strndup(dest, (size_t)(slash - dest));
+	cleanup_free char *path = slash == NULL ? rt_strdup(".") : rt_strndup(dest, slash == dest ? 1 : (size_t)(slash - dest));
 	DIR *d = *base != '\0' ? opendir(path) : NULL;
 
 	for (struct dirent *entry; d != NULL && (entry = readdir(d)) != NULL;)

@@ -318,6 +318,7 @@ console_visit(struct build *b, struct stage_build *sb, struct rt_err *e)
 	while (waitpid(pid, &w, 0) < 0 && errno == EINTR)
 		;
 	console_restore(b);
+	store_clean(&b->store, &(struct rt_err){ 0 }); /* what a killed one has left */
 	status = WIFEXITED(w) ? WEXITSTATUS(w) : 128 + WTERMSIG(w);
 	if (status == 0)
 		return 0;

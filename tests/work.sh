@@ -115,6 +115,10 @@ has 'a terminal of its own, of the same size' '^24 80$'
 has 'that changes with it' '^24 60$'
 has 'Ctrl-C reaches what runs in it' 'st=130'
 is 'the terminal is as it was' 1 "$(grep -c 'echo 1' "$work/err")"
+timeout 30 "$terminal" 80 24 @3000:INT -- sh -c 'echo "sleep 99" | sh "$0" "$@"' "$work/build.sh" \
+	--store "$store" --context "$work" $contexts --shell two >"$work/log" 2>&1
+is 'Ctrl-C ends a shell that reads a pipe' 130 $?
+clean 'and what runs in it'
 for mode in userns chroot; do
 	id nobody >/dev/null 2>&1 || continue
 	DOCKCC_MODE=$mode DOCKCC_STORE="$work/$mode" typed 'cat /two' --shell two --store "$work/$mode"

@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bundle.h"
 #include "output.h"
 #include "verbs.h"
 
@@ -219,12 +220,6 @@ list_steps(const struct build *b)
 static int
 run_build(struct build *b, struct rt_err *e)
 {
-	const char *store = b->o->store;
-
-	if (b->o->list)
-		return list_steps(b);
-	if (store_open(&b->store, store, e) < 0 || ns_enter(b->o->mode, &b->mode, e) < 0)
-		return -1;
 	if (build_keys(b, e) < 0)
 		return -1;
 	if (b->o->dry_run)
@@ -236,6 +231,24 @@ run_build(struct build *b, struct rt_err *e)
 	else if (sched_run(b, e) < 0)
 		return -1;
 	return output_write(b, e);
+}
+
+/* Opens what the build works in; contexts that a bundle brought along last as long as it. */
+static int
+open_build(struct build *b, struct build_options *o, struct rt_err *e)
+{
+	cleanup_free char *unpacked = NULL;
+	cleanup_fd int lock = -1;
+	int rc;
+
+	if (bundle_images(o, e) < 0 || store_open(&b->store, o->store, e) < 0 || ns_enter(o->mode, &b->mode, e) < 0)
+		return -1;
+	rc = bundle_contexts(o, &b->store, &unpacked, &lock, e);
+	if (rc == 0)
+		rc = run_build(b, e);
+	if (unpacked != NULL)
+		rt_remove_tree(b->store.fd, unpacked, &(struct rt_err){ 0 });
+	return rc;
 }
 
 void
@@ -259,7 +272,7 @@ cmd_build(char **argv, struct rt_err *e)
 	struct build b = { .o = &o, .context_fd = -1 };
 
 	if (parse_options(&o, argv, e) == 0 && build_platform(&b, e) == 0 && plan_read(STDIN_FILENO, &b.plan, e) == 0 &&
-	    run_build(&b, e) == 0)
+	    (o.list ? list_steps(&b) : open_build(&b, &o, e)) == 0)
 		return 0;
 	build_failed(&b, e);
 	return -1;

@@ -58,6 +58,7 @@ struct build {
 	struct stage_build *target;
 	int context_fd;           /* -1: there is none */
 	struct ignore *ignore;    /* of the context, NULL: nothing is left out */
+	struct str ignore_text;   /* its patterns */
 	const char *mode;         /* how commands are isolated */
 	const char *os, *arch, *variant;
 	const struct plan_step *failing; /* the step whose key cannot be worked out, for the last line of the failure */

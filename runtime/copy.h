@@ -55,6 +55,9 @@ int copy_run(const struct copy_source *from, int rootfd, const struct copy_spec 
 int copy_digest(const struct copy_source *from, const struct copy_spec *spec, const char *memo,
                 unsigned char hash[32], struct rt_err *e);
 
+/* Whether ADD fetches this word: a URL or a git repository. */
+bool add_is_remote(const char *word);
+
 /* WORKDIR: makes the missing components of the clean absolute path, owned by uid:gid, 0755. */
 int workdir_make(int rootfd, const char *path, uint32_t uid, uint32_t gid, int64_t epoch, struct rt_err *e);
 

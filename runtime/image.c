@@ -33,6 +33,22 @@ place_close(struct place *p)
 	free(p->digest);
 }
 
+/* OFFSET:PATH@DIGEST: the archive behind the script of a bundle. */
+static int
+open_bundle(struct place *p, const char *text, struct rt_err *e)
+{
+	char *end;
+	unsigned long long start = strtoull(text, &end, 10);
+	const char *at = strrchr(text, '@');
+	cleanup_free char *path = NULL;
+
+	if (*end != ':' || at == NULL || at < end || !digest_valid(at + 1))
+		return rt_fail_status(e, RT_USAGE, "%s: want oci-bundle:OFFSET:PATH@DIGEST", text);
+	path = rt_strndup(end + 1, (size_t)(at - end - 1));
+	p->digest = rt_strdup(at + 1);
+	return layout_open_at(&p->layout, path, start, e);
+}
+
 /* PATH[:TAG][@DIGEST]; a path that exists as it is written wins. */
 static int
 open_path(struct store *s, struct place *p, const char *text, struct rt_err *e)
@@ -89,6 +105,11 @@ place_open(struct store *s, struct place *p, const char *ref, const char *locati
 	int rc = -1;
 
 	*p = (struct place){ .layout = { .dirfd = -1, .fd = -1 } };
+	if (location != NULL && strncmp(location, "oci-bundle:", 11) == 0) {
+		rc = open_bundle(p, location + 11, e);
+		location = NULL;
+		ref = NULL;
+	}
 	for (size_t i = 0; location != NULL && i < sizeof(schemes) / sizeof(*schemes); i++) {
 		if (strncmp(location, schemes[i], strlen(schemes[i])) != 0)
 			continue;
@@ -163,9 +184,8 @@ find(struct place *p, const char *platform, struct found *f, struct image *im, s
 	return 0;
 }
 
-/* Fetches from its registry what the store does not have. */
-static int
-fetch_missing(struct store *s, const char *ref, const char *location, const char *platform, struct rt_err *e)
+int
+image_fetch(struct store *s, const char *ref, const char *location, const char *platform, struct rt_err *e)
 {
 	struct rt_err ignored = { 0 };
 	struct descriptor d = { 0 };
@@ -197,7 +217,7 @@ image_config(struct store *s, const char *ref, const char *location, const char 
 	int rc;
 
 	*im = (struct image){ .ref = rt_strdup(ref != NULL ? ref : location) };
-	rc = fetch_missing(s, ref, location, platform, e);
+	rc = image_fetch(s, ref, location, platform, e);
 	if (rc == 0)
 		rc = place_open(s, &p, ref, location, e);
 	if (rc == 0) {
@@ -374,7 +394,7 @@ image_open(struct store *s, const char *ref, const char *location, const char *p
 	int rc;
 
 	*im = (struct image){ .ref = rt_strdup(ref != NULL ? ref : location) };
-	rc = fetch_missing(s, ref, location, platform, e);
+	rc = image_fetch(s, ref, location, platform, e);
 	if (rc == 0)
 		rc = place_open(s, &p, ref, location, e);
 	if (rc == 0) {

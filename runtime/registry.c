@@ -354,7 +354,8 @@ registry_pull(struct store *s, const char *ref, const char *platform, struct rt_
 	int rc;
 
 	if (offline != NULL && *offline != '\0')
-		return rt_fail(e, 0, "%s is not in the store, and DOCKCC_OFFLINE forbids to fetch it", ref);
+		return rt_fail(e, 0, "%s is not in the store, and DOCKCC_OFFLINE forbids to fetch it: dockcc-rt pull %s, or --build-context %s=LOCATION", ref, ref,
+		               ref);
 	if (begin(&p, ref, e) < 0 || store_tmp(s, &tmp, &lock, e) < 0) {
 		end(&p);
 		return -1;

@@ -8,6 +8,8 @@
 /* VERB(name, function, "usage behind the name", "what it does") */
 #define VERB_LIST(X) \
 	X("build", cmd_build, "[OPTION...] <PLAN", "run the plan of an emitted script") \
+	X("bundle", cmd_bundle, "--to=FILE|--to-directory=DIR --text=SCRIPT [OPTION...] <PLAN", "put what the plan reads behind its script") \
+	X("unbundle", cmd_unbundle, "[--to-directory=DIR] [--script=NAME]", "verify a bundle, or write it as a directory") \
 	X("image-env", cmd_image_env, "[--store=DIR] [--platform=P] [--build-context=N=LOCATION...] REF NAME", \
 	  "print a variable of an image's environment; status 1 when it has none of that name") \
 	X("import", cmd_import, "[--store=DIR] LOCATION [REF]", "copy an image into the store") \

@@ -50,11 +50,17 @@ cmd_compile(const void *ctx, const struct options *o)
 	const char *out = option_value(&o->out, script && isatty(STDOUT_FILENO) ? "build.sh" : "-");
 	int status;
 
+	if (o->bundle.n > 0 && !script) {
+		fputs("dockcc: a bundle is a script: --bundle does not go with --emit\n", stderr);
+		return EXIT_USAGE;
+	}
 	if (!find_dockerfile(ctx, o, &j))
 		return EXIT_INPUT;
 	j.script = strcmp(out, "-") != 0 ? base_name(out) : script ? "build.sh" : "Makefile";
 	status = job_run(ctx, &j);
 	if (status != EXIT_GOOD && (script || j.out->len == 0))
 		return status;
+	if (o->bundle.n > 0)
+		return bundle_make(ctx, &j, *o->bundle.v[0] != '\0' ? o->bundle.v[0] : out, *o->bundle.v[0] != '\0');
 	return file_write(out, buf_str(j.out), j.out->len, script ? 0755 : 0644) ? status : EXIT_HOST;
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -115,4 +116,12 @@ file_write(const char *path, const char *text, size_t len, unsigned mode)
 	}
 	talloc_free(tmp);
 	return good;
+}
+
+int
+file_memory(const char *name, const char *text, size_t len)
+{
+	int fd = memfd_create(name, 0);
+
+	return fd >= 0 && file_write_fd(fd, text, len) && lseek(fd, 0, SEEK_SET) == 0 ? fd : -1;
 }

@@ -11,6 +11,8 @@ struct source;
 struct source *file_read(const void *ctx, const char *path, const char *shown);
 /* Writes all of it or nothing: a temporary beside `path`, then a rename; "-" is standard output. */
 bool file_write(const char *path, const char *text, size_t len, unsigned mode);
+/* A descriptor of a file in memory that holds the text, at its begin; programs that are started inherit it.  -1. */
+int file_memory(const char *name, const char *text, size_t len);
 bool file_write_fd(int fd, const char *text, size_t len);
 
 #endif

@@ -12,6 +12,7 @@ struct job {
 	const char *shown;      /* as messages and the script name it */
 	const char *script;     /* what the script calls itself */
 	struct buf *out;
+	bool silent;            /* what there is to say was said before */
 };
 
 struct diag;
@@ -25,6 +26,8 @@ int job_sema_options(const void *ctx, const struct options *o, struct sema_optio
 
 /* What is emitted: --emit, else what the name of the output says. */
 const char *job_form(const struct options *o);
+/* Whether --runtime puts a program for this machine into the script. */
+bool job_runs_here(const struct options *o);
 /* Compiles; diagnostics go to standard error.  An exit status. */
 int job_run(const void *ctx, struct job *j);
 

@@ -6,7 +6,7 @@
 #include "../base/diag.h"
 #include "../base/mem.h"
 
-enum kind { FLAG, VALUE, LIST };
+enum kind { FLAG, VALUE, LIST, MAYBE };
 enum { C = 1, B = 2, S = 4, K = 8, F = 16 };
 
 static const struct option_row {
@@ -112,14 +112,14 @@ one(const void *ctx, struct options *o, char **argv)
 		fprintf(stderr, "dockcc: --%s takes no value\n", row->name);
 		return 0;
 	}
-	if (row->kind != FLAG && value == NULL) {
+	if (row->kind != FLAG && row->kind != MAYBE && value == NULL) {
 		if ((value = argv[1]) == NULL) {
 			fprintf(stderr, "dockcc: --%s needs a value: %s\n", row->name, row->meta);
 			return 0;
 		}
 		taken = 2;
 	}
-	store(ctx, o, row, row->kind == FLAG ? "" : value);
+	store(ctx, o, row, row->kind == FLAG || value == NULL ? "" : value);
 	return taken;
 }
 
@@ -138,6 +138,10 @@ options_parse(const void *ctx, char **argv)
 			argv++;
 			break;
 		}
+	if (o->command == COMMAND_COMPILE && *argv != NULL && strcmp(*argv, "bundle") == 0) {
+		string_add(o, &o->bundle, "");
+		argv++;
+	}
 	while (*argv != NULL) {
 		int taken = 1;
 
@@ -183,7 +187,7 @@ options_help(enum command command)
 	else if (command == COMMAND_FMT)
 		puts("usage: dockcc fmt [OPTION...] [FILE...]\nprints Dockerfiles in one canonical layout; their meaning stays\n");
 	else
-		puts("usage: dockcc [compile] [OPTION...] [CONTEXT|-]\n       dockcc build [OPTION...] CONTEXT\n"
+		puts("usage: dockcc [compile] [OPTION...] [CONTEXT|-]\n       dockcc build [OPTION...] CONTEXT\n       dockcc bundle [OPTION...] CONTEXT\n"
 		     "compiles a Dockerfile to a POSIX shell script that builds the image without a container engine\n");
 	for (size_t i = 0; i < NROWS; i++) {
 		char left[64];
@@ -191,7 +195,7 @@ options_help(enum command command)
 		if (!(rows[i].commands & bit(command)))
 			continue;
 		snprintf(left, sizeof(left), "%c%c%s --%s%s%s", rows[i].letter ? '-' : ' ', rows[i].letter ? rows[i].letter : ' ',
-		         rows[i].letter ? "," : " ", rows[i].name, *rows[i].meta ? " " : "", rows[i].meta);
+		         rows[i].letter ? "," : " ", rows[i].name, *rows[i].meta && rows[i].kind != MAYBE ? " " : "", rows[i].meta);
 		printf("  %-34s %s\n", left, rows[i].help);
 	}
 }

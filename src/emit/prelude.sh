@@ -152,6 +152,10 @@ builds the image that $dockerfile describes, without a container engine
       --no-cache            run every step
       --progress MODE       auto, plain, raw, quiet or json
       --iidfile FILE        --metadata-file FILE
+      --bundle FILE         put the context, the base images and this script into one file that builds without a network
+      --bundle-dir DIR      the same as a directory
+      --bundle-verify       of a bundle: read it all and compare the digests
+      --bundle-extract DIR  of a bundle: make it a directory
   -n, --dry-run             the steps and which of them are cached; runs nothing
       --list                the steps
   -h, --help
@@ -177,6 +181,14 @@ option() {
         *) die 64 "--build-context takes NAME=LOCATION, not $2" ;;
       esac ;;
     --context) context=$2 ;;
+    --bundle | --bundle-dir | --bundle-extract)
+      [ -n "$2" ] || die 64 "$1 takes a name"
+      [ -z "$bundle" ] || [ "$1" = --bundle-extract ] || die 64 'this script is a bundle already'
+      case $1 in
+        --bundle) action=bundle to=--to=$2 ;;
+        --bundle-dir) action=bundle to=--to-directory=$2 ;;
+        *) action=unbundle to=--to-directory=$2 ;;
+      esac ;;
     --store) store=$2 ;;
     --target) target=$(printf '%s' "$2" | tr '[:upper:]' '[:lower:]') ;;
     *) return 2 ;;
@@ -198,8 +210,32 @@ long_name() {
   esac
 }
 
+# in_bundle: all that a bundle reads comes from it
+in_bundle() {
+  unset DOCKCC_BUNDLE
+  if [ -z "$bundle" ]; then return 0; fi
+  [ -f "$self" ] || die 64 "a bundle reads its own file: run it as sh $script"
+  contexts=
+  context=
+  export DOCKCC_OFFLINE=1 DOCKCC_BUNDLE="$bundle:$self"
+}
+
+# unbundle: looks at the bundle that this script is, or takes it apart
+unbundle() {
+  [ -n "$bundle" ] || die 64 'this script is no bundle'
+  set -- "--script=$script"
+  if [ -n "$to" ]; then set -- "$@" "$to"; fi
+  "$rt" unbundle "$@" && return 0
+  left=$?
+  printf '%s: failed step=- line=- status=%s kind=bundle\n' "$script" "$left" >&2
+  return "$left"
+}
+
 # main ARGUMENT...: options become options of dockcc-rt, in order, behind those not looked at yet
 main() {
+  action=build
+  to=
+  in_bundle
   left=$#
   while [ "$left" -gt 0 ]; do
     long_name "$1"
@@ -207,6 +243,7 @@ main() {
     left=$((left - 1))
     case $name in
       --dry-run | --list | --no-cache) set -- "$@" "$name"; continue ;;
+      --bundle-verify) action=unbundle; continue ;;
       --help) usage; exit 0 ;;
       --*=*) value=${name#*=}; name=${name%%=*} ;;
       -*)
@@ -227,6 +264,11 @@ main() {
   done
   find_runtime
   export DOCKCC_BUILD_CONTEXTS="$contexts"
-  { planning=1; plan; } | "$rt" build "--script=$script" "--dockerfile=$dockerfile" "--context=$context" "--store=$store" \
+  case $action in
+    unbundle) unbundle; return ;;
+    bundle) set -- "$@" "$to" "--text=${DOCKCC_SCRIPT_TEXT:-$self}" ;;
+    *) ;;
+  esac
+  { planning=1; plan; } | "$rt" "$action" "--script=$script" "--dockerfile=$dockerfile" "--context=$context" "--store=$store" \
     "--target=$target" "$@"
 }

@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #include "bundle.h"
+#include "cache.h"
 #include "output.h"
+#include "registry.h"
 #include "verbs.h"
 
 static int
@@ -97,7 +99,8 @@ build_option(struct build_options *o, const char *word, struct rt_err *e)
 		{ "--metadata-file", &o->metadata_file, NULL }, { "--output", NULL, &o->outputs }, { "--tag", NULL, &o->tags },
 		{ "--build-context", NULL, &o->contexts }, { "--secret", NULL, &o->secrets }, { "--ssh", NULL, &o->ssh },
 		{ "--build-arg", NULL, &o->build_args }, { "--label", NULL, &o->labels }, { "--annotation", NULL, &o->annotations },
-		{ "--add-host", NULL, &o->add_hosts }, { "--hide", NULL, &o->hidden },
+		{ "--add-host", NULL, &o->add_hosts }, { "--cache-from", NULL, &o->cache_from }, { "--cache-to", NULL, &o->cache_to },
+		{ "--hide", NULL, &o->hidden },
 	};
 
 	if (strcmp(word, "--no-cache") == 0)
@@ -106,6 +109,10 @@ build_option(struct build_options *o, const char *word, struct rt_err *e)
 		o->dry_run = true;
 	else if (strcmp(word, "--list") == 0)
 		o->list = true;
+	else if (net_option(word))
+		return 0;
+	else if (strcmp(word, "--push") == 0)
+		list_add(&o->outputs, "type=registry");
 	else if (strncmp(word, "--jobs=", 7) == 0)
 		return number(word + 7, &o->jobs, e);
 	else if (strncmp(word, "--progress=", 11) == 0)
@@ -132,7 +139,7 @@ build_options_end(struct build_options *o, struct rt_err *e)
 		o->store = NULL;
 	if (o->context != NULL && *o->context == '\0')
 		o->context = NULL;
-	return source_date(o, e) < 0 || output_check(o, e) < 0 ? -1 : 0;
+	return source_date(o, e) < 0 || output_check(o, e) < 0 || cache_check(o, e) < 0 ? -1 : 0;
 }
 
 static int
@@ -220,7 +227,7 @@ list_steps(const struct build *b)
 static int
 run_build(struct build *b, struct rt_err *e)
 {
-	if (build_keys(b, e) < 0)
+	if (build_keys(b, e) < 0 || cache_import(b, e) < 0)
 		return -1;
 	if (b->o->dry_run)
 		return list_steps(b);
@@ -230,7 +237,7 @@ run_build(struct build *b, struct rt_err *e)
 		progress_cached(b);
 	else if (sched_run(b, e) < 0)
 		return -1;
-	return output_write(b, e);
+	return output_write(b, e) < 0 ? -1 : cache_export(b, e);
 }
 
 /* Opens what the build works in; contexts that a bundle brought along last as long as it. */

@@ -17,7 +17,7 @@ struct build_options {
 	const char *ignore_file;  /* NULL: <dockerfile>.dockerignore, else .dockerignore of the context */
 	const char *target;       /* stage id; NULL: the last */
 	const char *store, *mode, *platform;
-	struct list outputs, tags, contexts, secrets, ssh, build_args, labels, annotations, add_hosts;
+	struct list outputs, tags, contexts, secrets, ssh, build_args, labels, annotations, add_hosts, cache_from, cache_to;
 	struct list hidden;       /* paths that are not part of the build context: what a Makefile writes beside its Dockerfile */
 	const char *iidfile, *metadata_file, *from_step;
 	unsigned jobs;
@@ -84,6 +84,8 @@ bool build_directory(const char *location, const char **path);
 
 /* keys.c: keys, layers, states and what is cached, without running anything. */
 int build_keys(struct build *b, struct rt_err *e);
+/* What the target needs, from what is cached now. */
+void build_need(struct build *b);
 /* The same in pieces, for one stage: what FROM gives; then the steps behind the first, with `begin`, `fs` and `layers` known. */
 int stage_base(struct build *b, struct stage_build *sb, struct rt_err *e);
 int stage_steps(struct build *b, struct stage_build *sb, struct rt_err *e);

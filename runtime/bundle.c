@@ -90,8 +90,7 @@ add_image(struct bundle_job *j, const char *ref, const char *location, const cha
 	bool again = false;
 	int rc;
 
-	if (image_fetch(&j->b->store, ref, location, platform, e) < 0 || platform_parse(platform, &want, e) < 0 ||
-	    place_open(&j->b->store, p, ref, location, e) < 0) {
+	if (platform_parse(platform, &want, e) < 0 || place_fetch(&j->b->store, p, ref, location, platform, e) < 0) {
 		free(p);
 		return -1;
 	}
@@ -140,7 +139,7 @@ add_step(struct bundle_job *j, const struct plan_step *s, struct rt_err *e)
 
 	for (size_t i = 0; s->verb == VERB_ADD && i + 1 < s->nargs; i++)
 		if (add_is_remote(s->args[i]))
-			rt_warn("%s:%s: %s is not part of the bundle: it is fetched when the bundle is built", j->b->o->dockerfile, s->lines, s->args[i]);
+			rt_warn("%s:%s: %s is not part of the bundle, which is built without a network unless DOCKCC_OFFLINE=0", j->b->o->dockerfile, s->lines, s->args[i]);
 	if ((s->verb == VERB_FROM || copies) && (s->verb != VERB_FROM || s->origin == FROM_IMAGE) &&
 	    add_source(j, s->origin, s->from, s->verb == VERB_FROM ? s->platform : NULL, e) < 0)
 		return -1;

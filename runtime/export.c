@@ -62,8 +62,8 @@ layer_type(enum export_compression how)
 }
 
 /* Tar, sum, compress, sum, file: in one go.  The file is named by the second sum when it is known. */
-static int
-pack_layer(struct export *x, const char *layer, struct layer_meta *m, struct descriptor *d, struct rt_err *e)
+int
+export_pack(struct export *x, const char *layer, struct layer_meta *m, struct descriptor *d, struct rt_err *e)
 {
 	cleanup_fd int fd = openat(x->out, "blobs/sha256/.layer", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
 	cleanup_free struct fd_writer *file = rt_alloc(sizeof(*file));
@@ -134,7 +134,7 @@ put_layer(struct export *x, const char *layer, struct json *layers, struct json 
 	} else {
 		bool known = rc > 0 && (m.epoch == -2 || m.epoch == x->im->epoch);
 
-		rc = pack_layer(x, layer, &fresh, &d, e);
+		rc = export_pack(x, layer, &fresh, &d, e);
 		if (rc == 0 && known && strcmp(m.diffid, fresh.diffid) != 0)
 			rc = rt_fail_status(e, RT_DIGEST, "layer %.12s of the store has changed: it is %s and was %s", layer, fresh.diffid,
 			                    m.diffid);

@@ -6,6 +6,8 @@
 #include "stream.h"
 
 struct json;
+struct layer_meta;
+struct descriptor;
 
 struct export {
 	struct store *store;
@@ -32,6 +34,8 @@ int list_directory(int dirfd, struct list *names, struct rt_err *e);
 /* Copies a tree (o->mode TAR_LAYER: a layer) into the directory `to`. */
 int layer_copy(int from, int to, int64_t epoch, const struct tar_options *o, struct rt_err *e);
 
+/* One layer as a blob of x->out, which `d` describes; of `m` diff ID, size and epoch are set. */
+int export_pack(struct export *x, const char *layer, struct layer_meta *m, struct descriptor *d, struct rt_err *e);
 int export_oci_dir(struct export *x, const char *dest, char digest[72], struct rt_err *e);
 int export_oci_tar(struct export *x, bool docker, const char *dest, char digest[72], struct rt_err *e);
 int export_rootfs(struct export *x, bool tar, const char *dest, struct rt_err *e);

@@ -1,5 +1,6 @@
 /* ADD of a git repository (language.md 6, ADD sources): the host's git fetches one commit, its tree is copied. */
 #include "copy_int.h"
+#include "http.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -324,6 +325,8 @@ git_add(const struct copy_spec *spec, const struct rules *r, int rootfd, const c
 	struct git_source g;
 	int bad = parse_source(&g, word, spec, e);
 
+	if (bad == 0)
+		bad = net_allowed(word, e);
 	if (bad == 0) {
 		g.dir = rt_printf("%s/git.XXXXXX", spec->tmp);
 		if (mkdtemp(g.dir) == NULL)

@@ -128,6 +128,16 @@ place_open(struct store *s, struct place *p, const char *ref, const char *locati
 	return rc;
 }
 
+int
+place_fetch(struct store *s, struct place *p, const char *ref, const char *location, const char *platform, struct rt_err *e)
+{
+	const char *name = location == NULL ? ref : strncmp(location, "docker-image://", 15) == 0 ? location + 15 : NULL;
+
+	if (name != NULL && pull_image(s, name, platform, e) < 0)
+		return -1;
+	return place_open(s, p, ref, location, e);
+}
+
 /* ---- config ------------------------------------------------------------------------------------ */
 
 struct found {
@@ -185,30 +195,6 @@ find(struct place *p, const char *platform, struct found *f, struct image *im, s
 }
 
 int
-image_fetch(struct store *s, const char *ref, const char *location, const char *platform, struct rt_err *e)
-{
-	struct rt_err ignored = { 0 };
-	struct descriptor d = { 0 };
-	struct platform want;
-	struct place p;
-	bool found;
-
-	if (location != NULL && strncmp(location, "docker-image://", 15) == 0)
-		ref = location + 15;
-	else if (location != NULL)
-		return 0;
-	if (platform_parse(platform, &want, e) < 0)
-		return -1;
-	found = place_open(s, &p, ref, NULL, &ignored) == 0;
-	if (found) {
-		found = oci_top(&p.layout, p.tag, p.digest, &want, &d, &ignored) == 0;
-		descriptor_free(&d);
-		place_close(&p);
-	}
-	return found ? 0 : registry_pull(s, ref, platform, e);
-}
-
-int
 image_config(struct store *s, const char *ref, const char *location, const char *platform, struct image *im,
              struct rt_err *e)
 {
@@ -217,9 +203,7 @@ image_config(struct store *s, const char *ref, const char *location, const char 
 	int rc;
 
 	*im = (struct image){ .ref = rt_strdup(ref != NULL ? ref : location) };
-	rc = image_fetch(s, ref, location, platform, e);
-	if (rc == 0)
-		rc = place_open(s, &p, ref, location, e);
+	rc = place_fetch(s, &p, ref, location, platform, e);
 	if (rc == 0) {
 		rc = find(&p, platform, &f, im, e);
 		place_close(&p);
@@ -258,9 +242,9 @@ keep_blob(struct store *s, const struct blob *b, const char *digest, struct rt_e
 
 /* The blob through sum, decompression and sum again into `dirfd`; both ends are read out, so that bytes behind the tar
    count as well. */
-static int
-unpack_blob(const struct blob *b, const struct descriptor *d, const char *diffid, int dirfd, struct list *implied,
-            uint64_t *size, const char *what, struct rt_err *e)
+int
+layer_unpack(const struct blob *b, const struct descriptor *d, const char *diffid, int dirfd, struct list *implied,
+             uint64_t *size, const char *what, struct rt_err *e)
 {
 	struct tar_options o = { .mode = TAR_LAYER, .opaque_user = ns_overlay_user(), .chown_uid = -1, .chown_gid = -1,
 	                         .what = what, .implied = implied };
@@ -335,7 +319,7 @@ unpack_layer(struct store *s, struct place *p, const struct descriptor *d, const
 		diff = rt_printf("%s/diff", tmp);
 		if (mkdirat(s->fd, diff, 0755) < 0 || (dirfd = openat(s->fd, diff, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
 			rt_fail(e, errno, "make %s", diff);
-		else if (unpack_blob(&b, d, diffid, dirfd, &implied, &size, what, e) == 0 &&
+		else if (layer_unpack(&b, d, diffid, dirfd, &implied, &size, what, e) == 0 &&
 		         (p->store || keep_blob(s, &b, d->digest, e) == 0) &&
 		         describe_layer(s, tmp, d, diffid, size, &implied, e) == 0)
 			rc = store_publish_layer(s, tmp, diffid + 7, e);
@@ -355,6 +339,36 @@ layer_type_ok(const char *type)
 	       strncmp(type, "application/vnd.docker.image.rootfs.diff.tar", 44) == 0;
 }
 
+/* Layers of an image of the store that are neither unpacked nor there as blobs come from the registry, all at once. */
+static int
+pull_layers(struct store *s, struct place *p, const struct json *layers, const struct json *ids, struct rt_err *e)
+{
+	struct descriptor *missing = rt_alloc((layers->n + 1) * sizeof(*missing));
+	size_t n = 0;
+	int rc = 0;
+
+	for (size_t i = 0; p->store && rc == 0 && i < layers->n; i++) {
+		cleanup_free char *name = NULL;
+
+		if (ids->v[i]->s == NULL || !digest_valid(ids->v[i]->s) || store_has_layer(s, ids->v[i]->s + 7))
+			continue;
+		rc = descriptor_parse(layers->v[i], p->layout.what, &missing[n], e);
+		if (rc < 0)
+			break;
+		name = blob_name(missing[n].digest);
+		if (!layer_type_ok(missing[n].type) || layout_has(&p->layout, name))
+			descriptor_free(&missing[n]);
+		else
+			n++;
+	}
+	if (rc == 0 && n > 0)
+		rc = pull_blobs(s, p->tag, missing, n, e);
+	while (n > 0)
+		descriptor_free(&missing[--n]);
+	free(missing);
+	return rc;
+}
+
 static int
 open_layers(struct store *s, struct place *p, struct found *f, struct image *im, struct rt_err *e)
 {
@@ -364,6 +378,8 @@ open_layers(struct store *s, struct place *p, struct found *f, struct image *im,
 		return -1;
 	if (ids->n != layers->n)
 		return rt_fail_status(e, RT_DIGEST, "%s: the manifest has %zu layers, the config %zu", p->layout.what, layers->n, ids->n);
+	if (pull_layers(s, p, layers, ids, e) < 0)
+		return -1;
 	for (size_t i = 0; i < layers->n; i++) {
 		cleanup_free char *name = NULL;
 		struct descriptor d;
@@ -394,9 +410,7 @@ image_open(struct store *s, const char *ref, const char *location, const char *p
 	int rc;
 
 	*im = (struct image){ .ref = rt_strdup(ref != NULL ? ref : location) };
-	rc = image_fetch(s, ref, location, platform, e);
-	if (rc == 0)
-		rc = place_open(s, &p, ref, location, e);
+	rc = place_fetch(s, &p, ref, location, platform, e);
 	if (rc == 0) {
 		rc = find(&p, platform, &f, im, e);
 		if (rc == 0 && pin != NULL && strcmp(pin, im->digest) != 0 && (p.digest == NULL || strcmp(pin, p.digest) != 0))

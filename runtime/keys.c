@@ -495,6 +495,14 @@ need(struct build *b, struct stage_build *sb)
 	sb->done = !missing && !sb->base_missing && (sb->base == NULL || sb->base->done);
 }
 
+void
+build_need(struct build *b)
+{
+	for (size_t i = 0; i < b->plan.nstages; i++)
+		b->stages[i].needed = b->stages[i].done = false;
+	need(b, b->target);
+}
+
 int
 build_keys(struct build *b, struct rt_err *e)
 {

@@ -45,7 +45,7 @@ common_options(char **argv, struct build_options *o, struct rt_err *e)
 			o->platform = *argv + 11;
 		else if (strncmp(*argv, "--build-context=", 16) == 0)
 			list_add(&o->contexts, *argv + 16);
-		else {
+		else if (!net_option(*argv)) {
 			rt_fail_status(e, RT_USAGE, "unknown option %s", *argv);
 			return NULL;
 		}
@@ -109,6 +109,56 @@ cmd_import(char **argv, struct rt_err *e)
 }
 
 int
+cmd_pull(char **argv, struct rt_err *e)
+{
+	struct build_options o = { 0 };
+	struct store s;
+	char digest[72];
+	int rc = 0;
+
+	if ((argv = common_options(argv, &o, e)) == NULL)
+		return -1;
+	if (argv[0] == NULL)
+		return rt_fail_status(e, RT_USAGE, "pull takes image references");
+	if (getenv("DOCKCC_OFFLINE") == NULL)
+		net_option("--pull");
+	if (store_open(&s, o.store, e) < 0)
+		return -1;
+	for (; rc == 0 && *argv != NULL; argv++) {
+		rc = pull_all(&s, *argv, o.platform, digest, e);
+		if (rc == 0)
+			rc = printf("%s\n", digest) < 0 || fflush(stdout) != 0 ? rt_fail(e, errno, "standard output") : 0;
+	}
+	store_close(&s);
+	return rc;
+}
+
+int
+cmd_push(char **argv, struct rt_err *e)
+{
+	struct build_options o = { 0 };
+	struct list to = { 0 };
+	struct store s;
+	char digest[72];
+	int rc;
+
+	if ((argv = common_options(argv, &o, e)) == NULL)
+		return -1;
+	if (argv[0] == NULL)
+		return rt_fail_status(e, RT_USAGE, "push takes an image reference");
+	for (char **a = argv[1] != NULL ? argv + 1 : argv; *a != NULL; a++)
+		list_add(&to, *a);
+	if (store_open(&s, o.store, e) < 0)
+		return -1;
+	rc = push_stored(&s, argv[0], o.platform, &to, digest, e);
+	if (rc == 0)
+		rc = printf("%s\n", digest) < 0 || fflush(stdout) != 0 ? rt_fail(e, errno, "standard output") : 0;
+	store_close(&s);
+	list_free(&to);
+	return rc;
+}
+
+int
 cmd_match(char **argv, struct rt_err *e)
 {
 	static const char *const names[] = { "prefix", "prefix-long", "suffix", "suffix-long", "replace", "replace-all" };
@@ -134,24 +184,6 @@ cmd_match(char **argv, struct rt_err *e)
 		break;
 	}
 	return rt_fail_status(e, RT_USAGE, "the pattern and the value are too large to be matched");
-}
-
-int
-cmd_pull(char **argv, struct rt_err *e)
-{
-	struct build_options o = { 0 };
-	struct store s;
-	int rc;
-
-	if ((argv = common_options(argv, &o, e)) == NULL)
-		return -1;
-	if (argv[0] == NULL || argv[1] != NULL)
-		return rt_fail_status(e, RT_USAGE, "pull takes one image reference");
-	if (store_open(&s, o.store, e) < 0)
-		return -1;
-	rc = registry_pull(&s, argv[0], o.platform, e);
-	store_close(&s);
-	return rc;
 }
 
 static void

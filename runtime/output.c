@@ -7,16 +7,19 @@
 #include <unistd.h>
 
 #include "output.h"
+#include "registry.h"
 
 struct output {
+	bool keep, push;     /* no file: into the store, to registries */
+	struct list names;   /* of those; empty: the tags */
 	enum export_kind kind;
 	enum export_compression compression;
 	int level;
 	char *dest;
 };
 
-static char *
-field(const char *csv, const char *key)
+char *
+output_field(const char *csv, const char *key)
 {
 	size_t n = strlen(key);
 
@@ -34,15 +37,60 @@ is_false(const char *s)
 	return s != NULL && (strcmp(s, "false") == 0 || strcmp(s, "0") == 0);
 }
 
+/* The values of name= and dest= as a list: names behind each other with commas between them, in a quoted field of the CSV
+   (RFC 4180) or in fields that are no KEY=VALUE. */
+static void
+collect_names(const char *csv, struct list *names)
+{
+	bool in_names = false;
+
+	for (const char *p = csv; *p != '\0';) {
+		size_t n;
+
+		p += strspn(p, "\",");
+		n = strcspn(p, "\",");
+		cleanup_free char *word = rt_strndup(p, n);
+		char *eq = strchr(word, '=');
+
+		if (eq != NULL)
+			in_names = strncmp(word, "name=", 5) == 0 || strncmp(word, "dest=", 5) == 0;
+		if (in_names && *(eq != NULL ? eq + 1 : word) != '\0')
+			list_add(names, eq != NULL ? eq + 1 : word);
+		p += n;
+	}
+}
+
+/* type=image and type=registry: no file. */
+static int
+parse_names(const char *spec, struct output *out, struct rt_err *e)
+{
+	cleanup_free char *push = output_field(spec, "push"), *how = output_field(spec, "compression");
+	bool image = strstr(spec, "type=image") != NULL;
+
+	out->keep = image;
+	out->push = image ? push != NULL && !is_false(push) : !is_false(push);
+	if (how == NULL)
+		out->compression = COMPRESS_GZIP;
+	collect_names(spec, &out->names);
+	for (size_t i = 0; i < out->names.n; i++) {
+		struct ref r;
+
+		if (ref_parse(out->names.v[i], &r, e) < 0)
+			return rt_prefix(e, "--output %s", spec);
+		ref_free(&r);
+	}
+	return 0;
+}
+
 static int
 parse_type(const char *spec, struct output *out, struct rt_err *e)
 {
-	cleanup_free char *type = field(spec, "type"), *tar = field(spec, "tar"), *how = field(spec, "compression"),
-	                  *level = field(spec, "compression-level");
+	cleanup_free char *type = output_field(spec, "type"), *tar = output_field(spec, "tar"), *how = output_field(spec, "compression"),
+	                  *level = output_field(spec, "compression-level");
 
-	out->dest = field(spec, "dest");
+	out->dest = output_field(spec, "dest");
 	if (out->dest == NULL)
-		out->dest = field(spec, "destination");
+		out->dest = output_field(spec, "destination");
 	if (strcmp(type, "oci") == 0)
 		out->kind = is_false(tar) ? EXPORT_OCI_DIR : EXPORT_OCI_TAR;
 	else if (strcmp(type, "docker") == 0)
@@ -51,8 +99,10 @@ parse_type(const char *spec, struct output *out, struct rt_err *e)
 		out->kind = EXPORT_ROOTFS_DIR;
 	else if (strcmp(type, "tar") == 0)
 		out->kind = EXPORT_ROOTFS_TAR;
+	else if (strcmp(type, "registry") == 0 || strcmp(type, "image") == 0)
+		out->keep = true;
 	else
-		return rt_fail_status(e, RT_USAGE, "--output %s: the types are oci, docker, tar and local", spec);
+		return rt_fail_status(e, RT_USAGE, "--output %s: the types are oci, docker, tar, local, image and registry", spec);
 	if (how != NULL && strcmp(how, "gzip") == 0)
 		out->compression = COMPRESS_GZIP;
 	else if (how != NULL && strcmp(how, "zstd") == 0)
@@ -61,6 +111,8 @@ parse_type(const char *spec, struct output *out, struct rt_err *e)
 		return rt_fail_status(e, RT_USAGE, "--output %s: compression is gzip, zstd or uncompressed", spec);
 	if (level != NULL)
 		out->level = atoi(level);
+	if (out->keep)
+		return parse_names(spec, out, e);
 	if (out->dest == NULL && out->kind != EXPORT_ROOTFS_DIR && out->kind != EXPORT_OCI_DIR)
 		out->dest = rt_strdup("-");
 	return out->dest != NULL && *out->dest != '\0' ? 0 : rt_fail_status(e, RT_USAGE, "--output %s: there is no dest", spec);
@@ -97,6 +149,13 @@ parse(const char *spec, struct output *out, struct rt_err *e)
 	return 0;
 }
 
+static void
+output_free(struct output *out)
+{
+	free(out->dest);
+	list_free(&out->names);
+}
+
 int
 output_check(const struct build_options *o, struct rt_err *e)
 {
@@ -104,7 +163,11 @@ output_check(const struct build_options *o, struct rt_err *e)
 		struct output out;
 		int rc = parse(o->outputs.v[i], &out, e);
 
-		free(out.dest);
+		if (rc == 0 && (out.push || out.keep) && out.names.n == 0 && o->tags.n == 0)
+			rc = rt_fail_status(e, RT_USAGE, "--output %s: the image has no name: give one with --tag or name=", o->outputs.v[i]);
+		if (rc == 0 && out.push)
+			rc = net_allowed("the registry to push to", e);
+		output_free(&out);
 		if (rc < 0)
 			return -1;
 	}
@@ -150,22 +213,33 @@ final_config(struct build *b, size_t *len)
 	return out;
 }
 
-/* Without --output a tagged image goes into the store, where a later FROM finds it. */
+/* Under its names into the store, where a later FROM finds it, and to registries. */
 static int
-keep(struct build *b, const struct export_image *im, char digest[72], struct rt_err *e)
+deliver(struct build *b, const struct export_image *im, const struct output *out, char digest[72], struct rt_err *e)
 {
+	const struct list *names = out->names.n > 0 ? &out->names : &b->o->tags;
 	char *tmp = NULL, *dir, *location;
+	struct descriptor top = { 0 };
+	struct layout l = { .dirfd = -1, .fd = -1 };
 	int lock = -1, rc;
 
 	if (store_tmp(&b->store, &tmp, &lock, e) < 0)
 		return -1;
 	dir = rt_printf("%s/%s/image", b->store.path, tmp);
-	rc = image_export(&b->store, im, EXPORT_OCI_DIR, COMPRESS_NONE, 0, dir, digest, e);
+	rc = image_export(&b->store, im, EXPORT_OCI_DIR, out->compression, out->level, dir, digest, e);
 	location = rt_printf("oci-layout://%s@%s", dir, digest);
-	for (size_t i = 0; rc == 0 && i < b->o->tags.n; i++)
-		rc = image_import(&b->store, location, b->o->tags.v[i], e);
-	if (rc == 0)
-		rc = rt_remove_tree(b->store.fd, tmp, e);
+	for (size_t i = 0; rc == 0 && out->keep && i < names->n; i++)
+		rc = image_import(&b->store, location, names->v[i], e);
+	if (rc == 0 && out->push) {
+		struct platform any;
+
+		if (platform_parse(b->o->platform, &any, e) < 0 || layout_open(&l, dir, -1, e) < 0 ||
+		    oci_top(&l, NULL, digest, &any, &top, e) < 0 || push_image(&b->store, &l, &top, names, e) < 0)
+			rc = -1;
+	}
+	layout_close(&l);
+	descriptor_free(&top);
+	rt_remove_tree(b->store.fd, tmp, rc == 0 ? e : &(struct rt_err){ 0 });
 	rt_close_fd(&lock);
 	free(location);
 	free(dir);
@@ -235,16 +309,18 @@ output_write(struct build *b, struct rt_err *e)
 		char one[72] = "";
 
 		rc = parse(b->o->outputs.v[i], &out, e);
-		if (rc == 0)
+		if (rc == 0 && (out.keep || out.push))
+			rc = deliver(b, &im, &out, one, e);
+		else if (rc == 0)
 			rc = image_export(&b->store, &im, out.kind, out.compression, out.level, out.dest, one, e);
 		if (rc == 0)
 			report(b, one, b->o->outputs.v[i]);
 		if (one[0] != '\0')
 			memcpy(digest, one, sizeof(digest));
-		free(out.dest);
+		output_free(&out);
 	}
 	if (rc == 0 && b->o->outputs.n == 0 && b->o->tags.n > 0) {
-		rc = keep(b, &im, digest, e);
+		rc = deliver(b, &im, &(struct output){ .keep = true, .compression = COMPRESS_NONE }, digest, e);
 		if (rc == 0)
 			report(b, digest, b->o->tags.v[0]);
 	}

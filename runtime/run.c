@@ -171,8 +171,8 @@ set_descriptors(const struct job *j, int null)
 }
 
 /* All signals as a fresh process has them: handlers go by themselves at exec, "ignored" would stay, execve(2). */
-static void
-set_signals(void)
+void
+run_signals(void)
 {
 	struct sigaction dfl = { .sa_handler = SIG_DFL };
 	sigset_t none;
@@ -267,7 +267,8 @@ become_command(const struct job *j)
 	if (caps_become(&j->user, j->s->insecure, sys_chroot, j->e) < 0)
 		return -1;
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-	set_signals();
+	if (!j->confined) /* pid 1 of a session has done it */
+		run_signals();
 	rt_fail_status(j->e, 1, "%s: no such program", j->s->argv[0]);
 	return each_candidate(j, exec_candidate);
 }

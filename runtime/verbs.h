@@ -13,9 +13,12 @@
 	X("image-env", cmd_image_env, "[--store=DIR] [--platform=P] [--build-context=N=LOCATION...] REF NAME", \
 	  "print a variable of an image's environment; status 1 when it has none of that name") \
 	X("import", cmd_import, "[--store=DIR] LOCATION [REF]", "copy an image into the store") \
-	X("pull", cmd_pull, "[--store=DIR] [--platform=P] REF", "fetch an image from its registry into the store") \
 	X("match", cmd_match, "prefix|prefix-long|suffix|suffix-long|replace|replace-all VALUE PATTERN [TEXT]", \
 	  "what ${v#p} and its relatives leave of a value") \
+	X("pull", cmd_pull, "[--store=DIR] [--platform=P] [--offline] [--tls-ca=FILE] REF...", \
+	  "get images from their registries into the store") \
+	X("push", cmd_push, "[--store=DIR] [--platform=P] [--tls-ca=FILE] REF [TO...]", \
+	  "put an image of the store into registries, under its own or other names") \
 	X("export", cmd_export, "--stage=STAMP [--output=SPEC...] [--tag=NAME...] [--stamp=FILE]", "write the image of a finished stage") \
 	X("scan", cmd_scan, "--stamp=FILE --context=DIR [--ignore=FILE] [--] SOURCE... | --stamp=FILE --arg=NAME=VALUE", \
 	  "write a stamp that changes when files or a value did") \

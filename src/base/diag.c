@@ -13,8 +13,9 @@
 static const struct row {
 	const char *name;
 	enum diag_severity severity;
+	const char *help;
 } rows[] = {
-#define DIAG(id, name_, severity_, group, help) { .name = name_, .severity = severity_ },
+#define DIAG(id, name_, severity_, group, help_) { .name = name_, .severity = severity_, .help = help_ },
 #include "diag.def"
 #undef DIAG
 };
@@ -33,6 +34,12 @@ const char *
 diag_name(enum diag_id id)
 {
 	return rows[id].name;
+}
+
+const char *
+diag_help(enum diag_id id)
+{
+	return rows[id].help;
 }
 
 struct diag_item *

@@ -36,6 +36,7 @@ struct diag_item {
 	struct diag_mark note;   /* optional second place; note.text NULL when absent */
 	const char *fix;         /* optional, "fix: ..." */
 	const char *replacement; /* optional: text that --fix puts in place of where.at */
+	bool late;               /* found behind the error at which the reference stops */
 };
 
 struct diag {
@@ -58,6 +59,8 @@ void diag_fix(struct diag *d, struct diag_item *item, const char *replacement, c
 	__attribute__((format(printf, 4, 5)));
 
 const char *diag_name(enum diag_id id);
+/* The explanation: one paragraph. */
+const char *diag_help(enum diag_id id);
 void diag_sort(struct diag *d);
 /* Renders one item as people read it; `color` adds SGR sequences. */
 void diag_render(struct buf *out, const struct diag_item *item, bool color);

@@ -24,6 +24,12 @@ cmd_build(const void *ctx, const struct options *o)
 	}
 	if (!find_dockerfile(ctx, o, &j))
 		return EXIT_INPUT;
+	if (o->check.n > 0 || strcmp(option_value(&o->call, "build"), "check") == 0)
+		return check_file(ctx, o, j.dockerfile, false) == EXIT_GOOD ? EXIT_GOOD : EXIT_INPUT; /* as docker build --check */
+	if (strcmp(option_value(&o->call, "build"), "build") != 0) {
+		fprintf(stderr, "dockcc: --call is build or check, not %s\n", option_value(&o->call, NULL));
+		return EXIT_USAGE;
+	}
 	if ((status = job_run(ctx, &j)) != EXIT_GOOD)
 		return status;
 	/* the script lives in memory only, so nothing is left behind */

@@ -248,18 +248,28 @@ emit_script(struct job *j, const char *form, const struct source *source, struct
 static bool
 checks_pass(const void *ctx, const struct unit *u, const struct sema_options *so, struct diag *d)
 {
-	const char *instead = NULL;
-	struct check_config config;
-	size_t before = d->n;
+	struct check_options co = { .sema = so, .reference = true };
+	struct diag *found = diag_new(ctx);
+	struct check_result r;
 
 	for (size_t i = 0; i < so->nbuild_args; i++)
 		if (strcmp(so->build_args[i].name, "BUILDKIT_DOCKERFILE_CHECK") == 0)
-			instead = so->build_args[i].value;
-	if (!check_configure(ctx, u, instead, &config, d))
-		return false;
-	if (config.error)
-		check_unit(u, &config, CHECK_STAGES, UINT32_MAX, d);
-	return d->n == before;
+			co.directive = so->build_args[i].value;
+	if (co.directive == NULL && strstr(u->source->text, "check") == NULL)
+		return true;
+	check_only(found, false);
+	r = check_unit(u, &co, found);
+	if (!r.error && !r.misconfigured)
+		return true;
+	for (size_t i = 0; i < found->n; i++) {
+		struct diag_item *item = &found->items[i], *copy;
+
+		if (!r.misconfigured && check_rule_of(item->id) == NULL)
+			continue;
+		copy = diag_add(d, item->id, item->where.source, item->where.at, "%s", item->where.text);
+		copy->line = item->line;
+	}
+	return d->n == 0;
 }
 
 static int

@@ -6,7 +6,7 @@
 #include "../base/diag.h"
 #include "../base/mem.h"
 
-enum kind { FLAG, VALUE, LIST, MAYBE };
+enum kind { FLAG, VALUE, LIST, GLUED };
 enum { C = 1, B = 2, S = 4, K = 8, F = 16 };
 
 static const struct option_row {
@@ -78,7 +78,7 @@ store(const void *ctx, struct options *o, const struct option_row *row, const ch
 {
 	struct string_list *l = (struct string_list *)((char *)o + row->offset);
 
-	if (row->kind != LIST)
+	if (row->kind != LIST && row->kind != GLUED)
 		l->n = 0;
 	string_add(ctx, l, value);
 }
@@ -112,14 +112,16 @@ one(const void *ctx, struct options *o, char **argv)
 		fprintf(stderr, "dockcc: --%s takes no value\n", row->name);
 		return 0;
 	}
-	if (row->kind != FLAG && row->kind != MAYBE && value == NULL) {
+	if (row->kind == GLUED && value == NULL)
+		value = "";
+	if (row->kind != FLAG && value == NULL) {
 		if ((value = argv[1]) == NULL) {
 			fprintf(stderr, "dockcc: --%s needs a value: %s\n", row->name, row->meta);
 			return 0;
 		}
 		taken = 2;
 	}
-	store(ctx, o, row, row->kind == FLAG || value == NULL ? "" : value);
+	store(ctx, o, row, row->kind == FLAG ? "" : value);
 	return taken;
 }
 
@@ -183,7 +185,8 @@ options_help(enum command command)
 	if (command == COMMAND_BUILD)
 		puts("usage: dockcc build [OPTION...] CONTEXT\ncompiles the Dockerfile and runs the script\n");
 	else if (command == COMMAND_CHECK)
-		puts("usage: dockcc check [OPTION...] [FILE...]\nchecks Dockerfiles without building anything; status 0: clean, 1: findings or errors\n");
+		puts("usage: dockcc check [OPTION...] [FILE...]\nfinds mistakes in Dockerfiles without building them (default: ./Dockerfile)\n"
+		     "status: 0 nothing found, 5 warnings only, 1 errors or findings that count as such, 2 usage, 3 this host cannot\n");
 	else if (command == COMMAND_FMT)
 		puts("usage: dockcc fmt [OPTION...] [FILE...]\nprints Dockerfiles in one canonical layout; their meaning stays\n");
 	else
@@ -195,7 +198,7 @@ options_help(enum command command)
 		if (!(rows[i].commands & bit(command)))
 			continue;
 		snprintf(left, sizeof(left), "%c%c%s --%s%s%s", rows[i].letter ? '-' : ' ', rows[i].letter ? rows[i].letter : ' ',
-		         rows[i].letter ? "," : " ", rows[i].name, *rows[i].meta && rows[i].kind != MAYBE ? " " : "", rows[i].meta);
+		         rows[i].letter ? "," : " ", rows[i].name, *rows[i].meta ? " " : "", rows[i].meta);
 		printf("  %-34s %s\n", left, rows[i].help);
 	}
 }

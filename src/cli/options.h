@@ -8,7 +8,7 @@
 enum command { COMMAND_COMPILE, COMMAND_BUILD, COMMAND_CHECK, COMMAND_FMT };
 
 /* Exit statuses: ux.md. */
-enum { EXIT_GOOD = 0, EXIT_INPUT = 1, EXIT_USAGE = 2, EXIT_HOST = 3 };
+enum { EXIT_GOOD = 0, EXIT_INPUT = 1, EXIT_USAGE = 2, EXIT_HOST = 3, EXIT_WARNINGS = 5 };
 
 struct string_list {
 	const char **v; /* NULL-terminated */

@@ -140,7 +140,13 @@ usage: sh $script [OPTION...]
 builds the image that $dockerfile describes, without a container engine
 
   -t, --tag NAME            name of the image; without -o it goes into the store
-  -o, --output SPEC         type=oci|docker|tar|local,dest=PATH; oci:DIR; docker:FILE; - is a tar of the files
+  -o, --output SPEC         type=oci|docker|tar|local,dest=PATH; oci:DIR; docker:FILE; - is a tar of the files;
+                            type=registry|image,name=NAME
+      --push                push the image to the registries of its names
+      --pull                look in the registries for newer base images
+      --offline             never use the network for images and files
+      --cache-from SPEC, --cache-to SPEC   type=local,src=DIR (dest=DIR), type=registry,ref=REF; mode=max: all stages
+      --tls-ca FILE         the roots to trust for registries instead of the host's
       --build-arg NAME=VALUE
       --build-context NAME=LOCATION   oci-layout://DIR:TAG, oci-archive:FILE, docker-archive:FILE, docker-image://REF, DIR
       --context DIR         where COPY takes its files from (default: ${context:-none})
@@ -167,7 +173,7 @@ option() {
   case $1 in
     --tag | --output | --secret | --ssh | --label | --annotation | --jobs | --progress | --iidfile | --metadata-file)
       return 0 ;;
-    --add-host) return 0 ;;
+    --add-host | --cache-from | --cache-to) return 0 ;;
     --build-arg)
       set_arg "$2"
       case $2 in
@@ -190,6 +196,7 @@ option() {
         *) action=unbundle to=--to-directory=$2 ;;
       esac ;;
     --store) store=$2 ;;
+    --tls-ca) export DOCKCC_TLS_CA="$2" ;;
     --target) target=$(printf '%s' "$2" | tr '[:upper:]' '[:lower:]') ;;
     *) return 2 ;;
   esac
@@ -217,7 +224,7 @@ in_bundle() {
   [ -f "$self" ] || die 64 "a bundle reads its own file: run it as sh $script"
   contexts=
   context=
-  export DOCKCC_OFFLINE=1 DOCKCC_BUNDLE="$bundle:$self"
+  export DOCKCC_OFFLINE="${DOCKCC_OFFLINE-1}" DOCKCC_BUNDLE="$bundle:$self"
 }
 
 # unbundle: looks at the bundle that this script is, or takes it apart
@@ -242,7 +249,9 @@ main() {
     shift
     left=$((left - 1))
     case $name in
-      --dry-run | --list | --no-cache) set -- "$@" "$name"; continue ;;
+      --dry-run | --list | --no-cache | --push) set -- "$@" "$name"; continue ;;
+      --pull) export DOCKCC_PULL=1; continue ;;
+      --offline) export DOCKCC_OFFLINE=1; continue ;;
       --bundle-verify) action=unbundle; continue ;;
       --help) usage; exit 0 ;;
       --*=*) value=${name#*=}; name=${name%%=*} ;;

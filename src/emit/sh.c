@@ -114,7 +114,7 @@ var_set_has(const struct var_set *set, const struct var *v)
 static void
 header_bases(struct sh *s)
 {
-	struct buf *line = buf_new(s->out);
+	struct buf *line = buf_new(s->tmp);
 
 	for (size_t i = 0; i < s->g->nstages; i++) {
 		const struct gstage *st = s->g->stages[i];
@@ -255,7 +255,7 @@ set_arg(struct sh *s, const char **names, size_t n)
 	buf_puts(s->out, "# set_arg NAME=VALUE: a build argument; names that no ARG declares are ignored, as docker does\n"
 	                 "set_arg() {\n  case $1 in\n");
 	for (size_t i = 0; i < n; i++) {
-		struct buf *given = buf_new(s->out), *word = buf_new(s->out);
+		struct buf *given = buf_new(s->tmp), *word = buf_new(s->tmp);
 
 		sh_given_name(given, names[i]);
 		sh_word(word, names[i], strlen(names[i]));
@@ -267,7 +267,7 @@ set_arg(struct sh *s, const char **names, size_t n)
 		buf_printf(s->out, "    %s=*) %s=${1#*=} ;;\n", buf_str(word), buf_str(given));
 		/* no shell lets the caller's IFS in */
 		if (is_name(names[i]) && strcmp(names[i], "IFS") != 0) {
-			const char *from = mem_printf(s->out, "%s%s", is_own(names[i]) ? "e_" : "", names[i]);
+			const char *from = mem_printf(s->tmp, "%s%s", is_own(names[i]) ? "e_" : "", names[i]);
 
 			buf_printf(s->out, "    %s) if [ -n \"${%s+x}\" ]; then %s=$%s; fi ;;\n", buf_str(word), from, buf_str(given), from);
 		}
@@ -303,26 +303,26 @@ unset_variables(struct sh *s)
 static void
 parameters(struct sh *s, const char **names, size_t n)
 {
-	struct buf *word = buf_new(s->out);
+	struct buf *word = buf_new(s->tmp);
 
 	buf_puts(s->out, "# ---- parameters --------------------------------------------------------------------\n");
 	sh_word(word, s->o->script, strlen(s->o->script));
 	buf_printf(s->out, "script=%s\n", buf_str(word));
-	word = buf_new(s->out);
+	word = buf_new(s->tmp);
 	sh_word(word, s->o->dockerfile, strlen(s->o->dockerfile));
 	buf_printf(s->out, "dockerfile=%s\n", buf_str(word));
-	word = buf_new(s->out);
+	word = buf_new(s->tmp);
 	sh_word(word, s->o->context != NULL ? s->o->context : "", s->o->context != NULL ? strlen(s->o->context) : 0);
 	buf_printf(s->out, "context=%s\ntarget=%s\nstore=${DOCKCC_STORE-}\n", buf_str(word), s->g->target->id);
 	buf_puts(s->out, "contexts=");
-	word = buf_new(s->out);
+	word = buf_new(s->tmp);
 	for (size_t i = 0; i < s->g->ncontexts; i++)
 		buf_printf(word, "%s=%s\n", s->g->contexts[i].name, s->g->contexts[i].location);
 	sh_word(s->out, buf_str(word), word->len);
 	buf_puts(s->out, "\n");
 	for (size_t i = 0; i < n; i++) {
 		const char *value = compile_value(s, names[i]);
-		struct buf *given = buf_new(s->out);
+		struct buf *given = buf_new(s->tmp);
 
 		sh_given_name(given, names[i]);
 		if (value == NULL) {
@@ -345,11 +345,11 @@ static const char *
 function_name(struct sh *s, const struct gstage *st)
 {
 	/* ids may hold what a function name may not */
-	char *name = mem_printf(s->out, "stage_%s", st->id);
+	char *name = mem_printf(s->tmp, "stage_%s", st->id);
 
 	for (char *p = name; *p != '\0'; p++)
 		if (!((*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9') || *p == '_'))
-			return mem_printf(s->out, "stage_%u", st->index);
+			return mem_printf(s->tmp, "stage_%u", st->index);
 	return name;
 }
 
@@ -439,7 +439,7 @@ schedule(struct sh *s)
 
 		if (!g->stages[i]->live || (live > TARGET_CASES && g->stages[i] != g->target))
 			continue;
-		seen = mem_array(s->out, bool, g->nstages);
+		seen = mem_array(s->tmp, bool, g->nstages);
 		reach(g, g->stages[i], seen);
 		buf_printf(s->out, "    %s)", g->stages[i]->id);
 		for (size_t k = 0; k < g->nstages; k++)
@@ -455,7 +455,7 @@ schedule(struct sh *s)
 bool
 emit_sh(struct buf *out, const struct graph *g, const struct emit_options *o, struct diag *d)
 {
-	struct sh s = { .out = out, .g = g, .o = o, .d = d, .indent = "  ", .read = var_set_new(out, g) };
+	struct sh s = { .out = out, .tmp = talloc_pool(out, 16384), .g = g, .o = o, .d = d, .indent = "  ", .read = var_set_new(out, g) };
 	const char **names;
 	size_t n;
 

@@ -7,6 +7,7 @@
 
 struct sh {
 	struct buf *out;
+	void *tmp;           /* words of the current step; emptied behind it */
 	const struct graph *g;
 	const struct emit_options *o;
 	struct diag *d;
@@ -22,7 +23,7 @@ void sh_var_name(struct buf *out, const struct var *v);
 void sh_given_name(struct buf *out, const char *name);
 
 /* A value as one shell word, made in two parts: statements that hoist nested words into temporaries go to s->out now
-   (one a line), the word itself is returned, owned by s->out. */
+   (one a line), the word itself is returned, owned by s->tmp. */
 const char *sh_value(struct sh *s, const struct value *v);
 /* The same with literal text in front, --name= and the like. */
 const char *sh_value_with(struct sh *s, const char *prefix, const struct value *v);

@@ -118,6 +118,12 @@ struct directive {
 	struct span at, value_at;
 };
 
+/* Blank lines inside a continued instruction: from the first to the end of the last. */
+struct gap {
+	struct span at;
+	uint32_t line; /* last line of the instruction */
+};
+
 struct unit {
 	const struct source *source;
 	char escape;
@@ -127,6 +133,9 @@ struct unit {
 	size_t nmeta_args;
 	const struct stage *const *stages;
 	size_t nstages;
+	const struct gap *gaps; /* also of instructions that are refused */
+	size_t ngaps;
+	const struct inst *refused; /* the first that the second phase refuses, NULL: none */
 	bool ok;             /* no error in either phase */
 	bool lexical_error;  /* the line pass failed: the reference has seen no instruction */
 	uint32_t error_line; /* the one line the reference would name, when !ok */

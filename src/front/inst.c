@@ -279,8 +279,12 @@ unit_add(struct parse *p, struct inst *i)
 	struct unit *u = p->u;
 	const struct inst **v;
 
-	if (i == NULL || !inst_check(p, i))
+	if (i == NULL)
 		return;
+	if (!inst_check(p, i)) {
+		u->refused = u->refused != NULL ? u->refused : i;
+		return;
+	}
 	if (i->kind == INST_FROM) {
 		stage_begin(p, i);
 	} else if (u->nstages > 0) {
@@ -296,6 +300,7 @@ unit_add(struct parse *p, struct inst *i)
 		v[u->nmeta_args++] = talloc_steal(v, i);
 		u->meta_args = v;
 	} else {
+		u->refused = u->refused != NULL ? u->refused : i;
 		parse_error(p, PHASE_INSTRUCTION, i->line_start, DIAG_BEFORE_FROM, i->keyword_at, "%s stands before the first FROM",
 		            inst_name(i->kind));
 	}

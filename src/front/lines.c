@@ -178,6 +178,9 @@ join_rest(struct parse *p, struct joiner *j, struct physical *l)
 
 		strip_left(&trimmed);
 		if (trimmed.len == 0) {
+			if (!p->line.blank)
+				p->line.gap.begin = l->at;
+			p->line.gap.end = l->at + (uint32_t)l->whole;
 			p->line.blank = true;
 			continue;
 		}
@@ -188,6 +191,18 @@ join_rest(struct parse *p, struct joiner *j, struct physical *l)
 		if (!more)
 			return;
 	}
+}
+
+static void
+note_gap(struct parse *p)
+{
+	struct gap *all = (struct gap *)p->u->gaps;
+
+	if (!p->line.blank)
+		return;
+	mem_room(p->u, all, p->u->ngaps + 1, &p->gap_cap);
+	all[p->u->ngaps++] = (struct gap){ .at = p->line.gap, .line = p->lineno };
+	p->u->gaps = all;
 }
 
 static bool
@@ -276,6 +291,7 @@ line_next(struct parse *p)
 			struct physical rest;
 
 			join_rest(p, &j, &rest);
+			note_gap(p);
 		}
 		j.s[j.len] = j.s[j.len + 1] = '\0';
 		p->line.line_end = p->lineno;

@@ -16,6 +16,7 @@ struct logical {
 	struct text text; /* writable, two NUL bytes behind it for flex */
 	uint32_t line_start, line_end;
 	bool blank; /* a blank line stood inside */
+	struct span gap;
 	struct comment *comments;
 	size_t ncomments;
 	struct heredoc *heredocs;
@@ -46,6 +47,7 @@ struct parse {
 	bool bad[2];
 	void *scanner;         /* flex */
 	void *buffer;          /* flex's, for the current line */
+	size_t gap_cap;
 	size_t inst_cap, meta_cap, stage_cap, directive_cap;
 	size_t stage_inst_cap;
 };

@@ -31,14 +31,43 @@ build_arg(const struct sema *s, const char *name)
 	return NULL;
 }
 
+/* Where `name` stands in the index, or the free place where it belongs. */
+static uint32_t *
+scope_place(const struct scope *scope, const char *name)
+{
+	size_t h = 5381;
+
+	for (const char *s = name; *s != '\0'; s++)
+		h = h * 33 ^ (unsigned char)*s;
+	h ^= h >> 15;
+	for (;; h++) {
+		uint32_t *at = &scope->index[h & (scope->nindex - 1)];
+
+		if (*at == 0 || strcmp(scope->v[*at - 1].var->name, name) == 0)
+			return at;
+	}
+}
+
 struct binding *
 scope_own(struct scope *scope, const char *name)
 {
-	for (size_t i = 0; i < scope->n; i++) {
-		if (strcmp(scope->v[i].var->name, name) == 0)
-			return &scope->v[i];
+	uint32_t at = scope->n > 0 ? *scope_place(scope, name) : 0;
+
+	return at > 0 ? &scope->v[at - 1] : NULL;
+}
+
+/* Names are many only in hostile files, and there lists would be quadratic. */
+static void
+scope_index(struct sema *s, struct scope *scope)
+{
+	if (scope->n * 2 >= scope->nindex) {
+		talloc_free(scope->index);
+		scope->nindex = scope->nindex > 0 ? scope->nindex * 2 : 32;
+		scope->index = mem_array(s->g, uint32_t, scope->nindex);
+		for (size_t i = 0; i + 1 < scope->n; i++)
+			*scope_place(scope, scope->v[i].var->name) = (uint32_t)i + 1;
 	}
-	return NULL;
+	*scope_place(scope, scope->v[scope->n - 1].var->name) = (uint32_t)scope->n;
 }
 
 struct binding *
@@ -59,8 +88,9 @@ scope_add(struct sema *s, struct scope *scope, const char *name)
 	var->name = mem_str(var, name);
 	var->stage = scope->stage;
 	mem_room(s->g, scope->v, scope->n + 1, &scope->cap);
-	scope->v[scope->n].var = var;
-	return &scope->v[scope->n++];
+	scope->v[scope->n++].var = var;
+	scope_index(s, scope);
+	return &scope->v[scope->n - 1];
 }
 
 const struct var *

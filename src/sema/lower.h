@@ -24,6 +24,8 @@ struct scope {
 	struct stage_info *root; /* the stage whose base image feeds the environment; NULL: global */
 	struct binding *v;
 	size_t n, cap;
+	uint32_t *index;       /* hash table: position in `v` plus one, 0 is free; a power of two, at most half full */
+	size_t nindex;
 };
 
 /* One instruction of a stage: its own, or a trigger of the parent stage. */

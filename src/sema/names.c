@@ -322,6 +322,8 @@ names_images(struct sema *s)
 	bool good = true;
 
 	reach(&s->stages[s->g->target->index]);
+	for (size_t k = 0; s->o->all_stages && k < s->nstages; k++)
+		reach(&s->stages[k]);
 	for (size_t k = 0; k < s->nstages; k++) {
 		struct item item = { .inst = s->stages[k].ast->from };
 		struct lower l = from_lower(s, &s->stages[k], &item);

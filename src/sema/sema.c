@@ -153,7 +153,7 @@ static void
 stage_lower(struct sema *s, struct stage_info *stage)
 {
 	struct gstage *g = stage->g;
-	struct diag *nowhere = g->live || s->o->all ? NULL : diag_new(NULL);
+	struct diag *nowhere = g->live || s->o->all_stages ? NULL : diag_new(NULL);
 
 	scope_begin(s, stage);
 	g->steps = mem_array(g, struct step *, stage->nitems + 1);
@@ -187,11 +187,22 @@ graph_new(const void *ctx, const struct unit *u, const struct sema_options *o)
 	return g;
 }
 
+static void
+reach(struct sema *s, enum sema_phase phase)
+{
+	if (s->o->reached != NULL)
+		*s->o->reached = phase;
+}
+
 /* Each phase of the reference ends the build at its first error. */
 static bool
 graph_pass(struct sema *s)
 {
-	if (!globals_lower(s) || !names_from(s) || !names_target(s))
+	reach(s, SEMA_FROM);
+	if (!globals_lower(s) || !names_from(s))
+		return false;
+	reach(s, SEMA_NAMES);
+	if (!names_target(s))
 		return false;
 	for (size_t k = 0; k < s->nstages; k++)
 		onbuild_items(s, &s->stages[k]);
@@ -211,6 +222,7 @@ sema_build(const void *ctx, const struct unit *u, const struct sema_options *o, 
 	s->d = d;
 	stages_begin(s);
 	if (graph_pass(s)) {
+		reach(s, SEMA_STEPS);
 		for (size_t k = 0; k < s->nstages; k++)
 			stage_lower(s, &s->stages[k]);
 		globals_finish(s);

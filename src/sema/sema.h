@@ -7,6 +7,9 @@
 struct diag;
 struct unit;
 
+/* The phases of which each ends the work at its errors. */
+enum sema_phase { SEMA_FROM, SEMA_NAMES, SEMA_STEPS, SEMA_DONE };
+
 struct sema_options {
 	const char *target;               /* NULL: last stage */
 	const struct build_arg *build_args; /* given to compile: defaults of the script */
@@ -15,7 +18,8 @@ struct sema_options {
 	size_t ncontexts;
 	const char *platform;             /* NULL: linux/amd64 of this build of dockcc */
 	bool freeze;                      /* everything known is static */
-	bool all;                         /* errors of stages that the target does not reach are told too (check) */
+	bool all_stages;                  /* judge also the stages that the target does not need: check */
+	enum sema_phase *reached;         /* NULL, or where the phase in which it ends is put */
 };
 
 /* Resolves names, scopes and bases and lowers every stage.  All stages are lowered; those the target does

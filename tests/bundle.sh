@@ -176,13 +176,13 @@ is 'an image of the store goes in' 0 $?
 run "$work/out/tags.run" -o "$work/out/image"
 is 'and comes out' "0 1" "$status $(cat "$work/out/image/one")"
 run "$work/out/tags.run" --build-arg TAG=other -o "oci:$work/out/image"
-is 'an image that is not in it: the end' '74 1' "$status $(grep -c 'busybox:other is not in the store' "$work/log")"
+is 'an image that is not in it: the end' '74 1' "$status $(grep -c 'busybox:other is not here, and a bundle fetches nothing' "$work/log")"
 mkdir -p "$work/elsewhere/d r"
 echo other >"$work/elsewhere/file"
 run "$work/out/app.run" --context "$work/elsewhere" --target one -o "$work/out/image"
 is 'another context takes its place' other "$(cat "$work/out/image/all/file" 2>/dev/null)"
 DOCKCC_STORE=$work/nothing "$dockcc" compile --bundle $named -o "$work/out/none.run" . >"$work/log" 2>&1
-is 'compiling opens no socket: an image that is nowhere' '3 1 no' "$? $(grep -c 'busybox.* is not in the store' "$work/log") $([ -e "$work/out/none.run" ] && echo yes || echo no)"
+is 'compiling opens no socket: an image that is nowhere' '3 1 no' "$? $(grep -c 'busybox is not here, and the network is forbidden' "$work/log") $([ -e "$work/out/none.run" ] && echo yes || echo no)"
 sh "$work/out/app.run" --bundle "$work/out/again.run" >"$work/log" 2>&1
 is 'a bundle of a bundle' 64 $?
 sh "$work/out/plain.sh" $contexts $named --bundle "$work/out/again.run" -t app:1 >"$work/log" 2>&1

@@ -20,6 +20,7 @@
 	X("push", cmd_push, "[--store=DIR] [--platform=P] [--tls-ca=FILE] REF [TO...]", \
 	  "put an image of the store into registries, under its own or other names") \
 	X("export", cmd_export, "--stage=STAMP [--output=SPEC...] [--tag=NAME...] [--stamp=FILE]", "write the image of a finished stage") \
+	X("launch", cmd_launch, "[--tries=N] LAUNCHER... dockcc-rt step ...", "run a step through a launcher, again when its machine is lost") \
 	X("scan", cmd_scan, "--stamp=FILE --context=DIR [--ignore=FILE] [--] SOURCE... | --stamp=FILE --arg=NAME=VALUE", \
 	  "write a stamp that changes when files or a value did") \
 	X("step", cmd_step, "--stamp=FILE [--after=STAMP] [--stage=STAMP...] [--arg=STAMP...] STEP LINES VERB WORD...", \

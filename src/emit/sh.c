@@ -137,9 +137,9 @@ header_bases(struct sh *s)
 
 /* Variables that the text around the steps sets.  A caller's variable of such a name is saved first, for
    --build-arg NAME, which takes the caller's value. */
-static const char *const own_names[] = { "LC_ALL", "PATH", "arch", "cache", "compiled_host", "compiled_platform", "console", "context", "contexts",
-	"dockerfile", "host", "left", "locked", "machine", "match_line", "name", "newline", "p", "planning", "platform", "rest", "variant", "payload",
-	"payload_sha256", "r", "rt", "script", "store", "target", "user_path", "value", "word" };
+static const char *const own_names[] = { "LC_ALL", "PATH", "action", "arch", "bundle", "cache", "compiled_host", "compiled_platform", "console",
+	"context", "contexts", "dockerfile", "host", "left", "locked", "machine", "match_line", "name", "newline", "p", "planning", "platform", "rest",
+	"variant", "payload", "payload_sha256", "r", "rt", "script", "self", "store", "target", "to", "user_path", "value", "word" };
 
 static bool
 is_own(const char *name)
@@ -183,7 +183,10 @@ header(struct sh *s, const char **names, size_t n)
 	         "newline='\n'\n"
 	         "IFS=\" \t$newline\"\n"
 	         "export PATH LC_ALL\n"
-	         "unset ENV BASH_ENV CDPATH\n");
+	         "unset ENV BASH_ENV CDPATH\n"
+	         "self=$0\n"
+	         "# where a bundle has its files: OFFSET:DIGEST in this file, dir:DIGEST beside it\n"
+	         "bundle=\n");
 }
 
 /* The arguments that the script takes: every ARG that is still there, once. */

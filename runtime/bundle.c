@@ -13,6 +13,7 @@
 
 #include "bundle_tar.h"
 #include "export.h"
+#include "remote.h"
 #include "verbs.h"
 
 struct bundle_job {
@@ -138,7 +139,7 @@ add_step(struct bundle_job *j, const struct plan_step *s, struct rt_err *e)
 	bool copies = (s->verb == VERB_COPY || s->verb == VERB_ADD) && s->nargs > 1;
 
 	for (size_t i = 0; s->verb == VERB_ADD && i + 1 < s->nargs; i++)
-		if (add_is_remote(s->args[i]))
+		if (remote_is(s->args[i]))
 			rt_warn("%s:%s: %s is not part of the bundle, which is built without a network unless DOCKCC_OFFLINE=0", j->b->o->dockerfile, s->lines, s->args[i]);
 	if ((s->verb == VERB_FROM || copies) && (s->verb != VERB_FROM || s->origin == FROM_IMAGE) &&
 	    add_source(j, s->origin, s->from, s->verb == VERB_FROM ? s->platform : NULL, e) < 0)

@@ -362,8 +362,8 @@ to_directory(const struct cache *c, int from, const char *what, const struct jso
 static int
 cache_write(struct build *b, struct cache *c, struct rt_err *e)
 {
-	struct export_image im = { .epoch = b->o->epoch };
-	struct export x = { .store = &b->store, .im = &im, .compression = COMPRESS_GZIP, .level = 6, .out = -1 };
+	struct export_image im = { .epoch = b->o->epoch, .compression = COMPRESS_GZIP, .level = -1 };
+	struct export x = { .store = &b->store, .im = &im, .out = -1, .root = -1 };
 	cleanup_free char *tmp = NULL, *path = NULL;
 	cleanup_fd int lock = -1;
 	struct layout l = { .dirfd = -1, .fd = -1 };

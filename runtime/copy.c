@@ -240,7 +240,7 @@ make_rules(const struct copy_source *from, int rootfd, const struct copy_spec *s
 	if (spec->chmod != NULL && chmod_apply(spec->chmod, 0644, false, &mode) < 0)
 		return rt_fail(e, 0, "--chmod=%s is neither an octal mode up to 07777 nor a symbolic one", spec->chmod);
 	if (spec->add && spec->checksum != NULL &&
-	    (spec->npaths != 1 || spec->nfiles != 0 || !add_is_remote(spec->paths[0])))
+	    (spec->npaths != 1 || spec->nfiles != 0 || !remote_is(spec->paths[0])))
 		return rt_fail(e, 0, "--checksum needs exactly one source, and a remote one");
 	return 0;
 }

@@ -41,6 +41,7 @@ struct copy_spec {
 	bool add;                   /* unpack archives, fetch URLs, git */
 	int unpack;                 /* -1 default, 0, 1 */
 	const char *checksum;
+	const struct list *locked;  /* entries of a lock file, or NULL: what URLs and git references have to be (lock.h) */
 	bool keep_git_dir;
 	const char *tmp;            /* absolute existing directory for downloads */
 	int64_t epoch;              /* SOURCE_DATE_EPOCH seconds or -1 */
@@ -54,9 +55,6 @@ int copy_run(const struct copy_source *from, int rootfd, const struct copy_spec 
    remembered in the file `memo` (NULL: none) by device, inode, size, mtime and ctime. Missing source: -1. */
 int copy_digest(const struct copy_source *from, const struct copy_spec *spec, const char *memo,
                 unsigned char hash[32], struct rt_err *e);
-
-/* Whether ADD fetches this word: a URL or a git repository. */
-bool add_is_remote(const char *word);
 
 /* WORKDIR: makes the missing components of the clean absolute path, owned by uid:gid, 0755. */
 int workdir_make(int rootfd, const char *path, uint32_t uid, uint32_t gid, int64_t epoch, struct rt_err *e);

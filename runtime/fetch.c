@@ -97,7 +97,7 @@ nameless(const char *tmp, struct rt_err *e)
 }
 
 struct fetched {
-	int fd;
+	int fd; /* -1: only the sum is wanted */
 	struct sha256 sum;
 };
 
@@ -107,7 +107,7 @@ take_piece(void *arg, const char *p, size_t n, struct rt_err *e)
 	struct fetched *f = arg;
 
 	sha256_update(&f->sum, p, n);
-	return rt_write_all(f->fd, p, n, "the download", e);
+	return f->fd < 0 ? 0 : rt_write_all(f->fd, p, n, "the download", e);
 }
 
 /* What Go's net/url would send of it: bytes that no URL may hold are percent-encoded, the rest stays,
@@ -126,7 +126,7 @@ sent_url(const char *url)
 	return out.s;
 }
 
-/* One whole transfer, tried again when that may help.  `f` holds what came. */
+/* One whole transfer with a good answer, tried again when that may help.  `f` holds what came. */
 static int
 transfer(struct http *h, struct fetched *f, const char *url, struct rt_err *e)
 {
@@ -136,11 +136,11 @@ transfer(struct http *h, struct fetched *f, const char *url, struct rt_err *e)
 		free(h->url);
 		h->url = sent_url(url);
 		sha256_init(&f->sum);
-		if (ftruncate(f->fd, 0) < 0 || lseek(f->fd, 0, SEEK_SET) < 0)
+		if (f->fd >= 0 && (ftruncate(f->fd, 0) < 0 || lseek(f->fd, 0, SEEK_SET) < 0))
 			return rt_fail(e, errno, "truncate a download");
 		rc = http_follow(h, e);
 		if (n == TRIES || (rc < 0 ? !h->temporary : h->status != 429 && h->status != 408 && h->status < 500))
-			return rc;
+			return rc == 0 && !http_good(h) ? rt_fail(e, 0, "the server answers with status %d", h->status) : rc;
 		http_pause(h, n);
 	}
 }
@@ -172,8 +172,6 @@ fetch_url(const char *url, const char *tmp, const char *checksum, int64_t *mtime
 	h.arg = &f;
 	h.to_plain = true;
 	rc = transfer(&h, &f, url, e);
-	if (rc == 0 && !http_good(&h))
-		rc = rt_fail(e, 0, "the server answers with status %d", h.status);
 	if (rc == 0 && checksum != NULL)
 		rc = check_sum(&f, checksum, e);
 	modified = http_header(&h, "Last-Modified", 0);
@@ -185,4 +183,24 @@ fetch_url(const char *url, const char *tmp, const char *checksum, int64_t *mtime
 	kept = fd;
 	fd = -1;
 	return kept;
+}
+
+int
+remote_digest(const char *url, char digest[72], struct rt_err *e)
+{
+	struct fetched f = { .fd = -1 };
+	struct http h;
+	int rc;
+
+	if (net_allowed(url, e) < 0)
+		return -1;
+	http_init(&h, "GET", url);
+	h.sink = take_piece;
+	h.arg = &f;
+	h.to_plain = true;
+	rc = transfer(&h, &f, url, e);
+	http_free(&h);
+	if (rc == 0)
+		sha256_digest(&f.sum, digest);
+	return rc;
 }

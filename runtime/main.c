@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "build.h"
+#include "lock.h"
 #include "bundle.h"
 #include "pattern.h"
 #include "registry.h"
@@ -36,6 +37,8 @@ static char **
 common_options(char **argv, struct build_options *o, struct rt_err *e)
 {
 	build_contexts(o);
+	if (lock_environment(o, e) < 0)
+		return NULL;
 	for (; *argv != NULL && strncmp(*argv, "--", 2) == 0; argv++) {
 		if (strcmp(*argv, "--") == 0)
 			return argv + 1;
@@ -54,6 +57,33 @@ common_options(char **argv, struct build_options *o, struct rt_err *e)
 }
 
 int
+cmd_image_onbuild(char **argv, struct rt_err *e)
+{
+	struct build_options o = { 0 };
+	struct build b = { .o = &o, .context_fd = -1 };
+	struct image im;
+	struct json *config, *triggers;
+	int rc = 0;
+
+	if ((argv = common_options(argv, &o, e)) == NULL)
+		return -1;
+	if (argv[0] == NULL || argv[1] != NULL)
+		return rt_fail_status(e, RT_USAGE, "image-onbuild takes an image");
+	if (store_open(&b.store, o.store, e) < 0 ||
+	    image_config(&b.store, argv[0], build_location(&b, argv[0]), o.platform, &im, e) < 0 ||
+	    (config = json_parse(im.config_json, im.config_len, argv[0], e)) == NULL)
+		return -1;
+	triggers = json_at(config, "/config/OnBuild");
+	for (size_t i = 0; rc == 0 && triggers != NULL && i < triggers->n; i++)
+		if (triggers->v[i]->s != NULL)
+			rc = rt_write_all(STDOUT_FILENO, triggers->v[i]->s, strlen(triggers->v[i]->s) + 1, "standard output", e);
+	json_free(config);
+	image_free(&im);
+	store_close(&b.store);
+	return rc;
+}
+
+int
 cmd_image_env(char **argv, struct rt_err *e)
 {
 	struct build_options o = { 0 };
@@ -67,7 +97,7 @@ cmd_image_env(char **argv, struct rt_err *e)
 		return -1;
 	if (argv[0] == NULL || argv[1] == NULL || argv[2] != NULL)
 		return rt_fail_status(e, RT_USAGE, "image-env takes an image and a name");
-	if (bundle_images(&o, e) < 0 || store_open(&b.store, o.store, e) < 0 ||
+	if (bundle_images(&o, e) < 0 || store_open(&b.store, o.store, e) < 0 || lock_image(&b, argv[0], e) < 0 ||
 	    image_config(&b.store, argv[0], build_location(&b, argv[0]), o.platform, &im, e) < 0 ||
 	    (config = json_parse(im.config_json, im.config_len, argv[0], e)) == NULL)
 		return -1;

@@ -12,6 +12,8 @@
 	X("unbundle", cmd_unbundle, "[--to-directory=DIR] [--script=NAME]", "verify a bundle, or write it as a directory") \
 	X("image-env", cmd_image_env, "[--store=DIR] [--platform=P] [--build-context=N=LOCATION...] REF NAME", \
 	  "print a variable of an image's environment; status 1 when it has none of that name") \
+	X("image-onbuild", cmd_image_onbuild, "[--store=DIR] [--platform=P] [--build-context=N=LOCATION...] [--offline] REF", \
+	  "print the ONBUILD triggers of an image, each with a NUL behind it") \
 	X("import", cmd_import, "[--store=DIR] LOCATION [REF]", "copy an image into the store") \
 	X("match", cmd_match, "prefix|prefix-long|suffix|suffix-long|replace|replace-all VALUE PATTERN [TEXT]", \
 	  "what ${v#p} and its relatives leave of a value") \

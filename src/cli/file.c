@@ -47,6 +47,12 @@ slurp(const void *ctx, int fd, const char *shown, size_t hint, char **text, size
 	}
 }
 
+bool
+file_read_fd(const void *ctx, int fd, const char *shown, char **text, size_t *len)
+{
+	return slurp(ctx, fd, shown, 4096, text, len);
+}
+
 struct source *
 file_read(const void *ctx, const char *path, const char *shown)
 {
@@ -115,6 +121,21 @@ file_write(const char *path, const char *text, size_t len, unsigned mode)
 		unlink(tmp);
 	}
 	talloc_free(tmp);
+	return good;
+}
+
+bool
+file_rewrite(const char *path, const char *text, size_t len)
+{
+	char *real = realpath(path, NULL);
+	struct stat st;
+	bool good = real != NULL && stat(real, &st) == 0;
+
+	if (!good)
+		fprintf(stderr, "dockcc: %s: %s\n", path, strerror(errno));
+	else
+		good = file_write(real, text, len, st.st_mode & 07777);
+	free(real);
 	return good;
 }
 

@@ -16,6 +16,8 @@
 #include "../passes/passes.h"
 #include "../sema/sema.h"
 #include "file.h"
+#include "image.h"
+#include "lock.h"
 
 const char *
 job_form(const struct options *o)
@@ -86,6 +88,8 @@ job_sema_options(const void *ctx, const struct options *o, struct sema_options *
 	struct build_arg *args, *contexts;
 	size_t nargs, ncontexts;
 	struct named_context *named;
+	struct image_search *search;
+	const char *platform;
 
 	if (!pairs(ctx, &o->build_arg, true, &args, &nargs))
 		return usage("--build-arg takes NAME=VALUE%s", "");
@@ -94,9 +98,15 @@ job_sema_options(const void *ctx, const struct options *o, struct sema_options *
 	named = mem_array(ctx, struct named_context, ncontexts + 1);
 	for (size_t i = 0; i < ncontexts; i++)
 		named[i] = (struct named_context){ .name = contexts[i].name, .location = contexts[i].value };
+	platform = option_value(&o->platform, NULL);
+	if (platform != NULL && (platform = platform_normal(ctx, platform)) == NULL)
+		return usage("--platform takes OS/ARCH[/VARIANT], not %s", option_value(&o->platform, NULL));
+	search = mem_new(ctx, struct image_search);
+	*search = (struct image_search){ .o = o, .contexts = named, .ncontexts = ncontexts };
 	*so = (struct sema_options){
+		.triggers = image_triggers, .triggers_arg = search,
 		.target = option_value(&o->target, NULL), .build_args = args, .nbuild_args = nargs, .contexts = named,
-		.ncontexts = ncontexts, .platform = option_value(&o->platform, NULL), .freeze = o->freeze.n > 0,
+		.ncontexts = ncontexts, .platform = platform, .freeze = o->freeze.n > 0,
 	};
 	return EXIT_GOOD;
 }
@@ -219,6 +229,7 @@ emit_script(struct job *j, const char *form, const struct source *source, struct
 	char hex[65];
 	struct emit_options eo = {
 		.dockerfile = j->shown, .script = j->script, .source_digest = hex, .passes = line,
+		.all_stages = j->all_stages,
 	};
 	int status = runtime_option(option_value(&j->o->runtime, "embed"), &eo);
 
@@ -229,6 +240,10 @@ emit_script(struct job *j, const char *form, const struct source *source, struct
 	sha256_init(&h);
 	sha256_update(&h, source->text, source->len);
 	sha256_hex(&h, hex);
+	if (j->lock != NULL) {
+		eo.lock = j->lock->text;
+		eo.lock_digest = j->lock->digest;
+	}
 	if (strcmp(form, "make") != 0) {
 		emit_sh(j->out, g, &eo, d);
 		return EXIT_GOOD;
@@ -283,12 +298,24 @@ after_parsing(const void *ctx, struct job *j, const struct source *source, struc
 
 	if (status != EXIT_GOOD)
 		return status;
+	so.all_stages = j->all_stages;
+	if (j->o->locked.n > 0 && (j->lock = lock_read(ctx, lock_path(ctx, j), d)) == NULL)
+		return EXIT_POLICY;
 	if (!u->ok || !unit_check_bytes(u, d) || (g = sema_build(ctx, u, &so, d)) == NULL || d->errors > 0 ||
 	    !checks_pass(ctx, u, &so, d)) {
 		job_show(j->o, d);
 		return EXIT_INPUT;
 	}
+	for (size_t i = 0; j->all_stages && i < g->nstages; i++)
+		g->stages[i]->live = true;
 	status = optimize(j, g, line);
+	if (status == EXIT_GOOD && j->lock != NULL) {
+		lock_check(j->lock, g, d);
+		if (d->errors > 0) {
+			job_show(j->o, d);
+			return EXIT_POLICY;
+		}
+	}
 	if (status == EXIT_GOOD && strcmp(form, "graph") == 0)
 		graph_dump(j->out, g);
 	else if (status == EXIT_GOOD)

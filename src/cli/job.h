@@ -5,6 +5,7 @@
 #include "options.h"
 
 struct buf;
+struct lock;
 
 struct job {
 	const struct options *o;
@@ -12,6 +13,8 @@ struct job {
 	const char *shown;      /* as messages and the script name it */
 	const char *script;     /* what the script calls itself */
 	struct buf *out;
+	bool all_stages;        /* also those that the target does not need */
+	const struct lock *lock; /* --locked, NULL: not */
 	bool silent;            /* what there is to say was said before */
 };
 

@@ -7,6 +7,7 @@
 
 static int (*const commands[])(const void *ctx, const struct options *o) = {
 	[COMMAND_COMPILE] = cmd_compile, [COMMAND_BUILD] = cmd_build, [COMMAND_CHECK] = cmd_check, [COMMAND_FMT] = cmd_fmt,
+	[COMMAND_LOCK] = cmd_lock,
 };
 
 int

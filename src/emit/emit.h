@@ -21,6 +21,9 @@ struct emit_options {
 	enum emit_runtime runtime;
 	unsigned machines;         /* RUNTIME_EMBED: bit n for payloads[n] */
 	const char *prefix;        /* of the names in a Makefile: [A-Za-z_][A-Za-z0-9_]* */
+	const char *lock;          /* entries of the lock file, one a line; NULL: the build is not locked */
+	const char *lock_digest;   /* 64 hex digits of the file */
+	bool all_stages;           /* the plan has every stage, whatever the target */
 	bool chains;               /* Makefile: a target for each chain of steps instead of each step */
 };
 

@@ -42,7 +42,8 @@ require() {
 
 # image_env REF NAME: a variable of a base image in r; false when the image does not set it
 image_env() {
-  r=$("$rt" image-env "--store=$store" -- "$@" && printf x) && r=${r%x} && return 0
+  p=${3:-$platform}
+  r=$("$rt" image-env "--store=$store" ${p:+"--platform=$p"} -- "$1" "$2" && printf x) && r=${r%x} && return 0
   case $? in
     1) return 1 ;;
     *) die 69 "the environment of $1 is needed and cannot be read" mode ;;
@@ -141,7 +142,9 @@ builds the image that $dockerfile describes, without a container engine
 
   -t, --tag NAME            name of the image; without -o it goes into the store
   -o, --output SPEC         type=oci|docker|tar|local,dest=PATH; oci:DIR; docker:FILE; - is a tar of the files;
-                            type=registry|image,name=NAME
+                            type=registry|image,name=NAME; compression=gzip|zstd,compression-level=N,force-compression=true,
+                            squash=true,annotation.KEY=VALUE
+      --squash              the image in one layer
       --push                push the image to the registries of its names
       --pull                look in the registries for newer base images
       --offline             never use the network for images and files
@@ -151,13 +154,24 @@ builds the image that $dockerfile describes, without a container engine
       --build-context NAME=LOCATION   oci-layout://DIR:TAG, oci-archive:FILE, docker-archive:FILE, docker-image://REF, DIR
       --context DIR         where COPY takes its files from (default: ${context:-none})
       --target STAGE        default: $target
+      --platform OS/ARCH[/VARIANT]   default: ${platform:-that of this machine}
       --secret id=ID,src=FILE   --ssh ID=SOCKET   --label KEY=VALUE   --annotation KEY=VALUE
       --add-host NAME:IP
   -j, --jobs N              stages that may work at once
       --store DIR           default: \$DOCKCC_STORE, else under the XDG cache directory
       --no-cache            run every step
-      --progress MODE       auto, plain, raw, quiet or json
+      --from-step STEP      run this step and all that depends on it, cached or not
+      --until-step STEP     stop behind this step; the image is what there is then
+      --shell STAGE         then a shell in the finished stage, with its environment
+      --shell-on-failure    a shell where a step failed
+  -k, --keep-going          after a failure build what does not depend on it
+      --record FILE         write down what was built: layers and config
+      --verify FILE         compare files and config with what --record wrote; 65 when they differ
+      --trace               show what RUN runs, command by command
+      --progress MODE       auto, tty, plain, raw, quiet or rawjson
+      --timeline FILE       a chart of the build, SVG
       --iidfile FILE        --metadata-file FILE
+      --lock MODE           build nothing: add to, update, check or check-update the lock file of --lock-file FILE
       --bundle FILE         put the context, the base images and this script into one file that builds without a network
       --bundle-dir DIR      the same as a directory
       --bundle-verify       of a bundle: read it all and compare the digests
@@ -168,12 +182,56 @@ builds the image that $dockerfile describes, without a container engine
 END
 }
 
+set_target() { target=$(printf '%s' "$1" | tr '[:upper:]' '[:lower:]'); }
+
+# normal_platform PLATFORM: in p, as images name it
+normal_platform() {
+  p=$(printf '%s' "$1" | tr '[:upper:]' '[:lower:]')
+  case $p in
+    */*) ;;
+    *) p=linux/$p ;;
+  esac
+  arch=${p#*/}
+  p=${p%%/*}
+  variant=${arch#"${arch%%/*}"}
+  arch=${arch%%/*}
+  case $arch$variant in
+    x86_64 | x86-64 | amd64/v1) arch=amd64 variant= ;;
+    aarch64 | arm64/v8 | arm64/8 | aarch64/v8) arch=arm64 variant= ;;
+    arm | armhf | armv7l) arch=arm variant=/v7 ;;
+    armel | armv6l) arch=arm variant=/v6 ;;
+    arm/[5678]) variant=/v${variant#/} ;;
+    i?86) arch=386 ;;
+    *) ;;
+  esac
+  p=$p/$arch$variant
+}
+
+# set_platform BUILD|TARGET PLATFORM
+set_platform() {
+  set_platform_arg "$1PLATFORM=$2"
+  set_platform_arg "$1OS=${2%%/*}"
+  rest=${2#*/}
+  set_platform_arg "$1ARCH=${rest%%/*}"
+  variant=${rest#"${rest%%/*}"}
+  set_platform_arg "$1VARIANT=${variant#/}"
+}
+
+# platform_args: the platform arguments, where they differ from what the script was compiled with
+platform_args() {
+  normal_platform "$machine"
+  host=$p
+  if [ "$host" != "$compiled_host" ]; then set_platform BUILD "$host"; fi
+  p=${platform:-$host}
+  if [ "$p" != "$compiled_platform" ]; then set_platform TARGET "$p"; fi
+}
+
 # option NAME VALUE: what takes a value; says whether it is handed on as it is (0), was used up (1) or is unknown (2)
 option() {
   case $1 in
-    --tag | --output | --secret | --ssh | --label | --annotation | --jobs | --progress | --iidfile | --metadata-file)
+    --tag | --output | --secret | --ssh | --label | --annotation | --jobs | --progress | --timeline | --record | --verify | --iidfile | --metadata-file)
       return 0 ;;
-    --add-host | --cache-from | --cache-to) return 0 ;;
+    --add-host | --cache-from | --cache-to | --lock | --lock-file) return 0 ;;
     --build-arg)
       set_arg "$2"
       case $2 in
@@ -196,8 +254,17 @@ option() {
         *) action=unbundle to=--to-directory=$2 ;;
       esac ;;
     --store) store=$2 ;;
+    --platform) normal_platform "$2"; platform=$p ;;
     --tls-ca) export DOCKCC_TLS_CA="$2" ;;
-    --target) target=$(printf '%s' "$2" | tr '[:upper:]' '[:lower:]') ;;
+    --target) set_target "$2" ;;
+    --until-step)
+      set_target "${2%.*}"
+      return 0 ;;
+    --from-step) return 0 ;;
+    --shell)
+      console
+      set_target "$2"
+      return 0 ;;
     *) return 2 ;;
   esac
   return 1
@@ -212,9 +279,30 @@ long_name() {
     -o) name=--output ;;
     -j) name=--jobs ;;
     -n) name=--dry-run ;;
+    -k) name=--keep-going ;;
     -h) name=--help ;;
     *) name=$1 ;;
   esac
+}
+
+# console: a shell reads what this script would read, unless that is the script itself
+console=
+console() {
+  case $-$console in
+    *s*) ;;
+    *)
+      exec 9<&0
+      console=--console=9 ;;
+  esac
+}
+
+# helper ARGUMENT...: dockcc-rt; some shells keep descriptors to themselves that are not named where a program starts
+helper() {
+  if [ -n "$console" ]; then
+    "$rt" "$action" "$console" "$@" 9<&9
+  else
+    "$rt" "$action" "$@"
+  fi
 }
 
 # in_bundle: all that a bundle reads comes from it
@@ -249,7 +337,8 @@ main() {
     shift
     left=$((left - 1))
     case $name in
-      --dry-run | --list | --no-cache | --push) set -- "$@" "$name"; continue ;;
+      --dry-run | --list | --no-cache | --push | --squash | --keep-going | --trace) set -- "$@" "$name"; continue ;;
+      --shell-on-failure) console; set -- "$@" "$name"; continue ;;
       --pull) export DOCKCC_PULL=1; continue ;;
       --offline) export DOCKCC_OFFLINE=1; continue ;;
       --bundle-verify) action=unbundle; continue ;;
@@ -271,13 +360,15 @@ main() {
       esac
     fi
   done
+  platform_args
   find_runtime
-  export DOCKCC_BUILD_CONTEXTS="$contexts"
+  export DOCKCC_BUILD_CONTEXTS="$contexts" DOCKCC_LOCKED="$locked"
   case $action in
     unbundle) unbundle; return ;;
     bundle) set -- "$@" "$to" "--text=${DOCKCC_SCRIPT_TEXT:-$self}" ;;
     *) ;;
   esac
-  { planning=1; plan; } | "$rt" "$action" "--script=$script" "--dockerfile=$dockerfile" "--context=$context" "--store=$store" \
-    "--target=$target" "$@"
+  set -- "--script=$script" "--dockerfile=$dockerfile" "--context=$context" "--store=$store" "--target=$target" \
+    ${platform:+"--platform=$platform"} "$@"
+  { planning=1; plan; } | helper "$@"
 }

@@ -1,5 +1,6 @@
 /* What ADD does that COPY does not: archives and remote sources (spec execution.md 1.4, 1.5). */
 #include "copy_int.h"
+#include "lock.h"
 #include "tar.h"
 
 #include <errno.h>
@@ -64,7 +65,7 @@ add_archive(const struct copy_spec *spec, const struct rules *r, int rootfd, int
 }
 
 bool
-add_is_remote(const char *word)
+remote_is(const char *word)
 {
 	return git_is_url(word) || fetch_is_url(word);
 }
@@ -98,7 +99,8 @@ static int
 add_url(const struct copy_spec *spec, const struct rules *r, int rootfd, const char *url, struct rt_err *e)
 {
 	int64_t mtime = 0;
-	cleanup_fd int fd = fetch_url(url, spec->tmp, spec->checksum, &mtime, e);
+	const char *sum = spec->checksum != NULL ? spec->checksum : lock_find(spec->locked, "url", url);
+	cleanup_fd int fd = fetch_url(url, spec->tmp, sum, &mtime, e);
 	int done = 0;
 
 	if (fd < 0)

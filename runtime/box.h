@@ -124,6 +124,8 @@ int run_points(int rootfd, struct job *j);
 int run_enter_root(struct job *j);
 int run_hostname(const struct job *j);
 /* Becomes the command or ends with the report filled. */
+/* All signals as a fresh process has them. */
+void run_signals(void);
 void run_become(const struct job *j, int null) __attribute__((noreturn));
 
 #endif

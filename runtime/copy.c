@@ -51,7 +51,7 @@ place_mkdirs(int rootfd, const char *path, uint32_t uid, uint32_t gid, mode_t mo
 
 		/* the new entry changed the time of the directory above */
 		if (next >= 0 && *made && above_made && mtime != NULL)
-			futimens(fd, (const struct timespec[]){ *mtime, *mtime });
+			futimens(fd, (const struct timespec[2]){ *mtime, *mtime });
 		rt_close_fd(&fd);
 		if (next < 0)
 			return rt_prefix(e, "%.*s", (int)(p + n - path), path);
@@ -133,7 +133,7 @@ copy_directory(const struct copy_spec *spec, const struct rules *r, int rootfd, 
 		return -1;
 	bad = tree_copy(r, f->dirfd, p.dirfd, &filter, f->include != NULL, e);
 	if (bad == 0 && f->include == NULL &&
-	    futimens(p.dirfd, (const struct timespec[]){ f->st.st_mtim, f->st.st_mtim }) < 0)
+	    futimens(p.dirfd, (const struct timespec[2]){ f->st.st_mtim, f->st.st_mtim }) < 0)
 		bad = rt_fail(e, errno, "set the time of %s", spec->dest);
 	place_free(&p);
 	return bad;
@@ -240,7 +240,7 @@ make_rules(const struct copy_source *from, int rootfd, const struct copy_spec *s
 	if (spec->chmod != NULL && chmod_apply(spec->chmod, 0644, false, &mode) < 0)
 		return rt_fail(e, 0, "--chmod=%s is neither an octal mode up to 07777 nor a symbolic one", spec->chmod);
 	if (spec->add && spec->checksum != NULL &&
-	    (spec->npaths != 1 || spec->nfiles != 0 || !add_is_remote(spec->paths[0])))
+	    (spec->npaths != 1 || spec->nfiles != 0 || !remote_is(spec->paths[0])))
 		return rt_fail(e, 0, "--checksum needs exactly one source, and a remote one");
 	return 0;
 }

@@ -41,6 +41,7 @@ struct copy_spec {
 	bool add;                   /* unpack archives, fetch URLs, git */
 	int unpack;                 /* -1 default, 0, 1 */
 	const char *checksum;
+	const struct list *locked;  /* entries of a lock file, or NULL: what URLs and git references have to be (lock.h) */
 	bool keep_git_dir;
 	const char *tmp;            /* absolute existing directory for downloads */
 	int64_t epoch;              /* SOURCE_DATE_EPOCH seconds or -1 */

@@ -3,6 +3,7 @@
 #define RT_COPY_INT_H
 
 #include "copy.h"
+#include "remote.h"
 
 #include <sys/stat.h>
 
@@ -137,9 +138,6 @@ int add_archive(const struct copy_spec *spec, const struct rules *r, int rootfd,
                 struct rt_err *e);
 /* ADD of a word that is remote: 1 done, 0 it is not remote, -1. */
 int add_remote(const struct copy_spec *spec, const struct rules *r, int rootfd, const char *word, struct rt_err *e);
-bool add_is_remote(const char *word);
-bool git_is_url(const char *word);
-bool fetch_is_url(const char *word);
 int git_add(const struct copy_spec *spec, const struct rules *r, int rootfd, const char *url, struct rt_err *e);
 /* The name a URL gives a file; malloc'd. */
 char *fetch_name(const char *url);

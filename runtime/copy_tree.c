@@ -1,6 +1,7 @@
 /* Makes the entries of a copy (spec execution.md 1.3): data, owner, mode, attributes, times; from open
    descriptors, so that what was checked is what is copied (security.md S4.1). */
 #include "copy_int.h"
+#include "meter.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -46,7 +47,7 @@ tree_finish(int fd, uint32_t uid, uint32_t gid, mode_t mode, const struct timesp
 		return rt_fail(e, errno, "give %s to %lu:%lu", name, (unsigned long)uid, (unsigned long)gid);
 	if (fchmod(fd, mode) < 0)
 		return rt_fail(e, errno, "set the mode of %s to %04o", name, (unsigned)mode);
-	if (mtime != NULL && futimens(fd, (const struct timespec[]){ *mtime, *mtime }) < 0)
+	if (mtime != NULL && futimens(fd, (const struct timespec[2]){ *mtime, *mtime }) < 0)
 		return rt_fail(e, errno, "set the time of %s", name);
 	return 0;
 }
@@ -148,7 +149,7 @@ tree_create(int dirfd, const char *name, struct rt_err *e)
 int
 tree_copy_data(int in, int out, uint64_t size, const char *name, struct rt_err *e)
 {
-	static _Thread_local char buf[SMALL];
+	static char buf[SMALL];
 	ssize_t n = 1;
 
 	/* a copy by the kernel may stop early or not work between two file systems, copy_file_range(2); what is left is
@@ -185,12 +186,13 @@ copy_file(const struct rules *r, int fromdir, const char *from, int todir, const
 		return -1;
 	if (tree_copy_data(in, out, (uint64_t)st.st_size, name, e) < 0)
 		return -1;
+	meter_add(METER_COPY, (uint64_t)st.st_size, 1);
 	/* attributes behind the owner: changing it drops file capabilities, execution.md 6 */
 	if (tree_finish(out, rules_uid(r, &st), rules_gid(r, &st), rules_mode(r, st.st_mode), NULL, name, e) < 0)
 		return -1;
 	if (r->xattrs && copy_xattrs(in, out, name, e) < 0)
 		return -1;
-	if (futimens(out, (const struct timespec[]){ st.st_mtim, st.st_mtim }) < 0)
+	if (futimens(out, (const struct timespec[2]){ st.st_mtim, st.st_mtim }) < 0)
 		return rt_fail(e, errno, "set the time of %s", name);
 	if (close(out) < 0)
 		return out = -1, rt_fail(e, errno, "close %s", name);
@@ -229,7 +231,7 @@ int
 tree_copy_leaf(const struct rules *r, int fromdir, const char *from, const struct stat *st, int todir, const char *name,
                struct rt_err *e)
 {
-	const struct timespec times[] = { st->st_mtim, st->st_mtim };
+	const struct timespec times[2] = { st->st_mtim, st->st_mtim };
 	bool link = S_ISLNK(st->st_mode);
 	int made;
 
@@ -322,7 +324,7 @@ merge_leave(void *arg, struct node *n, struct rt_err *e)
 		if (in >= 0 && copy_xattrs(in, n->out, n->path, e) < 0)
 			return -1;
 	}
-	if (futimens(n->out, (const struct timespec[]){ n->st.st_mtim, n->st.st_mtim }) < 0)
+	if (futimens(n->out, (const struct timespec[2]){ n->st.st_mtim, n->st.st_mtim }) < 0)
 		return rt_fail(e, errno, "set the time of %s", n->path);
 	return 0;
 }

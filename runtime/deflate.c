@@ -3,6 +3,7 @@
 
 #include "deflate.h"
 #include "inflate.h"
+#include "port.h"
 
 enum {
 	WINDOW = 32768,

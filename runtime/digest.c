@@ -1,5 +1,6 @@
 /* The digest of what a COPY would read (perf.md 2): part of the step's cache key.  Times are not in it. */
 #include "copy_int.h"
+#include "lock.h"
 #include "sha256.h"
 
 #include <errno.h>
@@ -39,7 +40,7 @@ put_number(struct digest *d, uint64_t v)
 static int
 hash_fd(int fd, const char *what, unsigned char hash[32], struct rt_err *e)
 {
-	static _Thread_local char buf[64 << 10];
+	static char buf[64 << 10];
 	struct sha256 sum;
 	ssize_t n;
 
@@ -190,10 +191,14 @@ digest_found(void *arg, const struct found *f, struct rt_err *e)
 static int
 digest_word(struct digest *d, const char *word, struct rt_err *e)
 {
-	if (d->spec->add && add_is_remote(word)) {
+	if (d->spec->add && remote_is(word)) {
+		const char *sum = d->spec->checksum;
+
+		if (sum == NULL)
+			sum = lock_find(d->spec->locked, git_is_url(word) ? "git" : "url", word);
 		put_text(d, "remote");
 		put_text(d, word);
-		put_text(d, d->spec->checksum == NULL ? "" : d->spec->checksum);
+		put_text(d, sum == NULL ? "" : sum);
 		return 0;
 	}
 	return source_each(d->from, word, d->spec->parents, digest_found, d, e);

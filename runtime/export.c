@@ -10,7 +10,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "deflate.h"
 #include "export.h"
 #include "oci.h"
 #include "ref.h"
@@ -18,139 +17,6 @@
 #include "tar_entry.h"
 
 static const char layout_text[] = "{\"imageLayoutVersion\":\"1.0.0\"}";
-
-/* ---- layers ------------------------------------------------------------------------------------ */
-
-/* A writer that compresses into `to`. */
-static struct writer *
-compressor(enum export_compression how, int level, struct writer *to, struct rt_err *e)
-{
-	char option[16];
-	const char *argv[] = { "zstd", "-q", "-c", "-T1", option, NULL };
-
-	snprintf(option, sizeof(option), "-%d", level > 0 && level < 20 ? level : 3);
-	switch (how) {
-	case COMPRESS_GZIP:
-		return deflate_open(to, level);
-	case COMPRESS_ZSTD:
-		return filter_open(argv, to, e);
-	case COMPRESS_NONE:
-		break;
-	}
-	return to;
-}
-
-static int
-compressor_end(enum export_compression how, struct writer *w, bool good, struct rt_err *e)
-{
-	int rc = 0;
-
-	if (how == COMPRESS_GZIP) {
-		rc = good ? deflate_finish(w, e) : 0;
-		deflate_close(w);
-	} else if (how == COMPRESS_ZSTD) {
-		rc = good ? filter_finish(w, e) : 0;
-		filter_close(w);
-	}
-	return good ? rc : -1;
-}
-
-static const char *
-layer_type(enum export_compression how)
-{
-	return how == COMPRESS_GZIP ? OCI_LAYER "+gzip" : how == COMPRESS_ZSTD ? OCI_LAYER "+zstd" : OCI_LAYER;
-}
-
-/* Tar, sum, compress, sum, file: in one go.  The file is named by the second sum when it is known. */
-static int
-pack_layer(struct export *x, const char *layer, struct layer_meta *m, struct descriptor *d, struct rt_err *e)
-{
-	cleanup_fd int fd = openat(x->out, "blobs/sha256/.layer", O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644);
-	cleanup_free struct fd_writer *file = rt_alloc(sizeof(*file));
-	cleanup_free char *name = NULL;
-	struct sum_writer plain, packed;
-	struct writer *z;
-	bool good;
-
-	if (fd < 0)
-		return rt_fail(e, errno, "create a blob");
-	fd_writer_init(file, fd, "a layer");
-	sum_writer_init(&packed, &file->writer);
-	z = compressor(x->compression, x->level, &packed.writer, e);
-	if (z == NULL)
-		return -1;
-	sum_writer_init(&plain, z);
-	good = layer_write(x->store, layer, x->im->epoch, &plain.writer, e) == 0;
-	if (compressor_end(x->compression, z, good, e) < 0 || fd_writer_flush(file, e) < 0)
-		return -1;
-	*m = (struct layer_meta){ .size = plain.size, .epoch = x->im->epoch };
-	sha256_digest(&plain.sum, m->diffid);
-	sha256_digest(&packed.sum, d->digest);
-	d->size = packed.size;
-	d->type = rt_strdup(layer_type(x->compression));
-	name = blob_name(d->digest);
-	return renameat(x->out, "blobs/sha256/.layer", x->out, name) < 0 ? rt_fail(e, errno, "rename a blob") : 0;
-}
-
-/* A base layer goes out as it came in. */
-static int
-copy_base(struct export *x, const char *layer, const struct layer_meta *m, struct descriptor *d, struct rt_err *e)
-{
-	cleanup_free char *hex = blob_name(m->blob), *name = rt_printf("images/%s", hex);
-	cleanup_free char *what = rt_printf("the blob of the base layer %.12s", layer);
-	struct blob b = { .fd = openat(x->store->fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC) };
-	struct stat st;
-	int rc;
-
-	if (b.fd < 0)
-		return errno == ENOENT ? rt_fail_status(e, RT_DIGEST, "%s is gone from the store", what) : rt_fail(e, errno, "open %s", what);
-	if (fstat(b.fd, &st) < 0 || !S_ISREG(st.st_mode)) {
-		blob_close(&b);
-		return rt_fail_status(e, RT_DIGEST, "%s is not a regular file", what);
-	}
-	b.size = (uint64_t)st.st_size;
-	rc = blob_put(x->out, &b, m->blob, m->blob_size, what, e);
-	blob_close(&b);
-	memcpy(d->digest, m->blob, sizeof(d->digest));
-	d->size = m->blob_size;
-	/* docker's name for the same thing would not do in an OCI manifest */
-	d->type = rt_strdup(strstr(m->blob_type, "zstd") != NULL ? OCI_LAYER "+zstd"
-	                    : strstr(m->blob_type, "gzip") != NULL ? OCI_LAYER "+gzip" : OCI_LAYER);
-	return rc;
-}
-
-static int
-put_layer(struct export *x, const char *layer, struct json *layers, struct json *ids, struct rt_err *e)
-{
-	cleanup_free char *dir = rt_printf("layers/%s", layer);
-	struct layer_meta m, fresh;
-	struct descriptor d = { 0 };
-	int rc = layer_meta_read(x->store, layer, &m, e);
-
-	if (rc < 0)
-		return -1;
-	if (rc > 0 && m.blob[0] != '\0' && m.blob_type != NULL) {
-		rc = copy_base(x, layer, &m, &d, e);
-	} else {
-		bool known = rc > 0 && (m.epoch == -2 || m.epoch == x->im->epoch);
-
-		rc = pack_layer(x, layer, &fresh, &d, e);
-		if (rc == 0 && known && strcmp(m.diffid, fresh.diffid) != 0)
-			rc = rt_fail_status(e, RT_DIGEST, "layer %.12s of the store has changed: it is %s and was %s", layer, fresh.diffid,
-			                    m.diffid);
-		else if (rc == 0 && !known)
-			rc = layer_meta_write(x->store, dir, &fresh, e);
-		if (rc == 0)
-			memcpy(m.diffid, fresh.diffid, sizeof(m.diffid));
-	}
-	if (rc == 0) {
-		json_push(layers, descriptor_json(d.type, d.digest, d.size));
-		json_push(ids, json_new_string(m.diffid));
-	}
-	descriptor_free(&d);
-	layer_meta_free(&m);
-	return rc;
-}
 
 /* ---- documents --------------------------------------------------------------------------------- */
 
@@ -174,6 +40,25 @@ put_document(struct export *x, const struct json *j, const char *type, char dige
 	return d;
 }
 
+/* Of a squashed image no entry of the history has a layer but one that says so. */
+static void
+squash_history(struct json *config, size_t nlayers)
+{
+	struct json *history = json_at(config, "/history"), *last;
+	cleanup_free char *text = rt_printf("%zu layers squashed", nlayers);
+	const char *created = json_string_at(config, "/created");
+
+	for (size_t i = 0; history != NULL && i < history->n; i++)
+		if (history->v[i]->type == JSON_OBJECT)
+			json_set(history->v[i], "empty_layer", json_new(JSON_BOOL))->i = 1;
+	if (history == NULL || history->type != JSON_ARRAY)
+		history = json_set(config, "history", json_new(JSON_ARRAY));
+	last = json_push(history, json_new(JSON_OBJECT));
+	if (created != NULL)
+		json_set_string(last, "created", created);
+	json_set_string(last, "comment", text);
+}
+
 static struct json *
 put_config(struct export *x, struct json *ids, char digest[72], struct rt_err *e)
 {
@@ -188,6 +73,8 @@ put_config(struct export *x, struct json *ids, char digest[72], struct rt_err *e
 		json_free(ids);
 		return NULL;
 	}
+	if (x->im->squash)
+		squash_history(config, x->im->layers.n);
 	rootfs = json_set(config, "rootfs", json_new(JSON_OBJECT));
 	json_set_string(rootfs, "type", "layers");
 	json_set(rootfs, "diff_ids", ids);
@@ -203,13 +90,8 @@ put_config(struct export *x, struct json *ids, char digest[72], struct rt_err *e
 }
 
 static void
-add_annotations(struct json *to, const struct list *annotations)
+set_annotations(struct json *object, const struct list *annotations)
 {
-	struct json *object;
-
-	if (annotations->n == 0)
-		return;
-	object = json_set(to, "annotations", json_new(JSON_OBJECT));
 	for (size_t i = 0; i < annotations->n; i++) {
 		cleanup_free char *pair = rt_strdup(annotations->v[i]);
 		char *eq = strchr(pair, '=');
@@ -244,6 +126,7 @@ index_entry(const struct export *x, const struct json *manifest, const char *tag
 	} else if (tag != NULL) {
 		json_set_string(annotations, OCI_REF_NAME, tag);
 	}
+	set_annotations(annotations, &x->im->descriptor_annotations);
 	if (annotations->n > 0)
 		json_set(entry, "annotations", annotations);
 	else
@@ -325,31 +208,34 @@ put_docker(struct export *x, const char *config, const struct json *layers, stru
 
 /* The whole layout into x->out. */
 static int
-put_layout(struct export *x, bool docker, char digest[72], struct rt_err *e)
+put_layout(struct export *x, bool docker, struct export_result *r, struct rt_err *e)
 {
 	struct json *manifest = json_new(JSON_OBJECT), *layers, *ids = json_new(JSON_ARRAY), *config, *d = NULL;
-	char config_digest[72];
 	int rc = rt_mkdir_p(x->out, "blobs/sha256", 0755, e);
 
 	json_set(manifest, "schemaVersion", json_new_int(2));
 	json_set_string(manifest, "mediaType", OCI_MANIFEST);
 	layers = json_set(manifest, "layers", json_new(JSON_ARRAY));
-	for (size_t i = 0; rc == 0 && i < x->im->layers.n; i++)
-		rc = put_layer(x, x->im->layers.v[i], layers, ids, e);
+	if (rc == 0 && x->im->squash)
+		rc = export_squashed(x, layers, ids, e);
+	for (size_t i = 0; rc == 0 && !x->im->squash && i < x->im->layers.n; i++)
+		rc = export_layer(x, x->im->layers.v[i], layers, ids, e);
 	if (rc == 0) {
-		config = put_config(x, ids, config_digest, e);
+		config = put_config(x, ids, r->config, e);
 		ids = NULL;
 		rc = config != NULL ? 0 : -1;
 		if (rc == 0)
 			json_set(manifest, "config", config);
 	}
 	if (rc == 0) {
-		add_annotations(manifest, &x->im->annotations);
-		d = put_document(x, manifest, OCI_MANIFEST, digest, e);
+		if (x->im->annotations.n > 0)
+			set_annotations(json_set(manifest, "annotations", json_new(JSON_OBJECT)), &x->im->annotations);
+		d = put_document(x, manifest, OCI_MANIFEST, r->digest, e);
+		r->size = d != NULL ? (uint64_t)json_at(d, "/size")->i : 0;
 		rc = d != NULL ? put_index(x, d, e) : -1;
 	}
 	if (rc == 0 && docker)
-		rc = put_docker(x, config_digest, layers, e);
+		rc = put_docker(x, r->config, layers, e);
 	json_free(d);
 	json_free(ids);
 	json_free(manifest);
@@ -396,7 +282,7 @@ keep_others(struct export *x, const char *dest, struct rt_err *e)
 }
 
 int
-export_oci_dir(struct export *x, const char *dest, char digest[72], struct rt_err *e)
+export_oci_dir(struct export *x, const char *dest, struct export_result *r, struct rt_err *e)
 {
 	cleanup_free char *tmp = rt_printf("%s.tmp-%d", dest, (int)getpid());
 	struct rt_err ignored;
@@ -407,7 +293,7 @@ export_oci_dir(struct export *x, const char *dest, char digest[72], struct rt_er
 	x->out = open(tmp, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	rc = x->out < 0 ? rt_fail(e, errno, "open %s", tmp) : keep_others(x, dest, e);
 	if (rc == 0)
-		rc = put_layout(x, false, digest, e);
+		rc = put_layout(x, false, r, e);
 	if (rc == 0 && syncfs(x->out) < 0)
 		rc = rt_fail(e, errno, "sync %s", dest);
 	rt_close_fd(&x->out);
@@ -463,7 +349,7 @@ put_tree(struct writer *w, int dirfd, struct str *path, int64_t mtime, struct rt
 }
 
 int
-export_oci_tar(struct export *x, bool docker, const char *dest, char digest[72], struct rt_err *e)
+export_oci_tar(struct export *x, bool docker, const char *dest, struct export_result *r, struct rt_err *e)
 {
 	cleanup_free char *tmp = NULL;
 	cleanup_fd int lock = -1;
@@ -474,7 +360,7 @@ export_oci_tar(struct export *x, bool docker, const char *dest, char digest[72],
 	if (store_tmp(x->store, &tmp, &lock, e) < 0)
 		return -1;
 	x->out = lock;
-	rc = put_layout(x, docker, digest, e);
+	rc = put_layout(x, docker, r, e);
 	if (rc == 0 && (rc = output_open(&o, dest, e)) == 0) {
 		str_add(&path, "", 0);
 		rc = put_tree(&o.file->writer, lock, &path, x->im->epoch >= 0 ? x->im->epoch : 0, e);

@@ -142,7 +142,7 @@ lower_dirs(struct export *x, const char *empty, struct list *lower)
 }
 
 int
-export_rootfs(struct export *x, bool tar, const char *dest, struct rt_err *e)
+export_mounted(struct export *x, int (*work)(struct export *x, int root, void *arg, struct rt_err *e), void *arg, struct rt_err *e)
 {
 	cleanup_free char *tmp = NULL, *root = NULL, *empty = NULL;
 	cleanup_fd int lock = -1;
@@ -160,10 +160,7 @@ export_rootfs(struct export *x, bool tar, const char *dest, struct rt_err *e)
 		struct rt_err unmounting = { 0 };
 
 		fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (fd < 0)
-			rc = rt_fail(e, errno, "open %s", root);
-		else
-			rc = tar ? to_tar(fd, dest, x->im->epoch, e) : to_directory(fd, dest, x->im->epoch, e);
+		rc = fd < 0 ? rt_fail(e, errno, "open %s", root) : work(x, fd, arg, e);
 		rt_close_fd(&fd);
 		if (overlay_umount(root, &unmounting) < 0 && rc == 0) {
 			*e = unmounting;
@@ -175,25 +172,37 @@ export_rootfs(struct export *x, bool tar, const char *dest, struct rt_err *e)
 	return rc;
 }
 
-int
-image_export(struct store *s, const struct export_image *im, enum export_kind kind,
-             enum export_compression compression, int level, const char *dest, char digest[72], struct rt_err *e)
+static int
+write_tar(struct export *x, int root, void *dest, struct rt_err *e)
 {
-	struct export x = { .store = s, .im = im, .compression = compression, .level = level, .out = -1 };
+	return to_tar(root, dest, x->im->epoch, e);
+}
+
+static int
+write_directory(struct export *x, int root, void *dest, struct rt_err *e)
+{
+	return to_directory(root, dest, x->im->epoch, e);
+}
+
+int
+image_export(struct store *s, const struct export_image *im, enum export_kind kind, const char *dest, struct export_result *r,
+             struct rt_err *e)
+{
+	struct export x = { .store = s, .im = im, .out = -1, .root = -1 };
 	int rc = -1;
 
-	digest[0] = '\0';
+	*r = (struct export_result){ 0 };
 	switch (kind) {
 	case EXPORT_OCI_DIR:
-		rc = export_oci_dir(&x, dest, digest, e);
+		rc = export_oci_dir(&x, dest, r, e);
 		break;
 	case EXPORT_OCI_TAR:
 	case EXPORT_DOCKER:
-		rc = export_oci_tar(&x, kind == EXPORT_DOCKER, dest, digest, e);
+		rc = export_oci_tar(&x, kind == EXPORT_DOCKER, dest, r, e);
 		break;
 	case EXPORT_ROOTFS_DIR:
 	case EXPORT_ROOTFS_TAR:
-		rc = export_rootfs(&x, kind == EXPORT_ROOTFS_TAR, dest, e);
+		rc = export_mounted(&x, kind == EXPORT_ROOTFS_TAR ? write_tar : write_directory, (void *)(uintptr_t)dest, e);
 		break;
 	}
 	json_free(x.others);

@@ -1,6 +1,6 @@
-/* ADD of a URL (spec execution.md 1.5): the host's curl, or wget, into a file nobody sees until its checksum is
-   known to be right. */
+/* ADD of a URL (spec execution.md 1.5), into a file nobody sees until its checksum is known to be right. */
 #include "copy_int.h"
+#include "http.h"
 #include "sha256.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MOST_HEADERS = 1 << 20 };
+enum { TRIES = 3 };
 
 bool
 fetch_is_url(const char *word)
@@ -83,68 +83,6 @@ http_date(const char *s)
 	return t < 0 ? 0 : t;
 }
 
-/* Reads the headers of all responses: the last one's time counts.  A redirection to another scheme is refused here, as wget
-   has no option for that. */
-static int
-read_headers(const char *text, int64_t *mtime, struct rt_err *e)
-{
-	static const char modified[] = "last-modified:", location[] = "location:";
-
-	*mtime = 0;
-	for (const char *p = text; *p != '\0'; p += strcspn(p, "\n"), p += *p == '\n') {
-		const char *line = p + strspn(p, " \t\r");
-
-		if (strncmp(line, "HTTP/", 5) == 0)
-			*mtime = 0;
-		if (strncasecmp(line, modified, sizeof(modified) - 1) == 0) {
-			line += sizeof(modified) - 1;
-			*mtime = http_date(line + strspn(line, " \t"));
-		} else if (strncasecmp(line, location, sizeof(location) - 1) == 0) {
-			size_t scheme;
-
-			line += sizeof(location) - 1;
-			line += strspn(line, " \t");
-			scheme = strcspn(line, ":/?#\r\n ");
-			if (line[scheme] == ':' && !fetch_is_url(line))
-				return rt_fail(e, 0, "redirected to something that is neither http nor https");
-		}
-	}
-	return 0;
-}
-
-/* ---- the download ---- */
-
-/* --proto: also for what a redirection names.  -q: no settings of the user's.  Nothing of the URL can be an option. */
-static int
-run_curl(const char *url, int out, const char *headers, struct str *said, struct rt_err *e)
-{
-	const char *const argv[] = { "curl", "-q", "--fail", "--silent", "--show-error", "--location", "--globoff",
-		"--proto", "=http,https", "--proto-redir", "=http,https", "--max-redirs", "10", "--connect-timeout", "30",
-		"--dump-header", headers, "--output", "-", "--url", url, NULL };
-	struct tool t = { .argv = argv, .out = out, .err = -1 };
-	int r = tool_run(&t, e);
-
-	str_free(&t.said);
-	if (r == 0) {
-		r = rt_read_file(AT_FDCWD, headers, MOST_HEADERS, said, e);
-		unlink(headers);
-	}
-	return r;
-}
-
-/* -S puts the headers on standard error, both in GNU's and in busybox's. */
-static int
-run_wget(const char *url, int out, struct str *said, struct rt_err *e)
-{
-	const char *const argv[] = { "wget", "-S", "-t", "2", "-T", "60", "-O", "-", "--", url, NULL };
-	const char *const env[] = { "HOME=/dev/null", "WGETRC", "LC_ALL=C", NULL }; /* no settings of the user's */
-	struct tool t = { .argv = argv, .env = env, .out = out, .err = -1 };
-	int r = tool_run(&t, e);
-
-	*said = t.said;
-	return r;
-}
-
 /* A new file in `tmp` without a name. */
 static int
 nameless(const char *tmp, struct rt_err *e)
@@ -158,53 +96,111 @@ nameless(const char *tmp, struct rt_err *e)
 	return fd;
 }
 
-static int
-check_sum(int fd, const char *checksum, struct rt_err *e)
-{
+struct fetched {
+	int fd; /* -1: only the sum is wanted */
 	struct sha256 sum;
-	char buf[32 << 10], digest[72];
-	ssize_t n;
+};
 
-	sha256_init(&sum);
-	lseek(fd, 0, SEEK_SET);
-	while ((n = read(fd, buf, sizeof(buf))) > 0)
-		sha256_update(&sum, buf, (size_t)n);
-	if (n < 0)
-		return rt_fail(e, errno, "read the download");
-	sha256_digest(&sum, digest);
-	if (strcasecmp(digest, checksum) != 0)
-		return rt_fail_status(e, RT_DIGEST, "the file has checksum %s, not %s", digest, checksum);
-	return 0;
+static int
+take_piece(void *arg, const char *p, size_t n, struct rt_err *e)
+{
+	struct fetched *f = arg;
+
+	sha256_update(&f->sum, p, n);
+	return f->fd < 0 ? 0 : rt_write_all(f->fd, p, n, "the download", e);
+}
+
+/* What Go's net/url would send of it: bytes that no URL may hold are percent-encoded, the rest stays,
+   without the fragment; malloc'd. */
+static char *
+sent_url(const char *url)
+{
+	struct str out = { 0 };
+
+	for (; *url != '\0' && *url != '#'; url++) {
+		if (*url < 0x21 || *url > 0x7e || *url == '"' || *url == '\\')
+			str_printf(&out, "%%%02X", (unsigned char)*url);
+		else
+			str_putc(&out, *url);
+	}
+	return out.s;
+}
+
+/* One whole transfer with a good answer, tried again when that may help.  `f` holds what came. */
+static int
+transfer(struct http *h, struct fetched *f, const char *url, struct rt_err *e)
+{
+	for (unsigned n = 1;; n++) {
+		int rc;
+
+		free(h->url);
+		h->url = sent_url(url);
+		sha256_init(&f->sum);
+		if (f->fd >= 0 && (ftruncate(f->fd, 0) < 0 || lseek(f->fd, 0, SEEK_SET) < 0))
+			return rt_fail(e, errno, "truncate a download");
+		rc = http_follow(h, e);
+		if (n == TRIES || (rc < 0 ? !h->temporary : h->status != 429 && h->status != 408 && h->status < 500))
+			return rc == 0 && !http_good(h) ? rt_fail(e, 0, "the server answers with status %d", h->status) : rc;
+		http_pause(h, n);
+	}
+}
+
+static int
+check_sum(struct fetched *f, const char *checksum, struct rt_err *e)
+{
+	char digest[72];
+
+	sha256_digest(&f->sum, digest);
+	return strcasecmp(digest, checksum) == 0 ? 0 : rt_fail_status(e, RT_DIGEST, "the file has checksum %s, not %s", digest, checksum);
 }
 
 int
 fetch_url(const char *url, const char *tmp, const char *checksum, int64_t *mtime, struct rt_err *e)
 {
-	cleanup_free char *headers = rt_printf("%s/headers.%ld", tmp, (long)getpid());
-	cleanup_fd int fd = nameless(tmp, e);
-	struct str said = { 0 };
-	int r, kept;
+	cleanup_free char *modified = NULL;
+	cleanup_fd int fd = -1;
+	struct fetched f;
+	struct http h;
+	int rc, kept;
 
-	if (fd < 0)
-		return -1;
 	if (checksum != NULL && (strncmp(checksum, "sha256:", 7) != 0 || strlen(checksum) != 71))
 		return rt_fail(e, 0, "--checksum=%s is not of the form sha256:HEX", checksum);
-	unlink(headers);
-	r = run_curl(url, fd, headers, &said, e);
-	if (r == 1)
-		r = run_wget(url, fd, &said, e);
-	if (r == 1)
-		r = rt_fail_status(e, RT_NOMODE, "neither curl nor wget is installed");
-	if (r == 0)
-		r = read_headers(said.s == NULL ? "" : said.s, mtime, e);
-	if (r == 0 && checksum != NULL)
-		r = check_sum(fd, checksum, e);
-	str_free(&said);
-	unlink(headers);
-	if (r < 0)
+	if (net_allowed(url, e) < 0 || (fd = f.fd = nameless(tmp, e)) < 0)
+		return -1;
+	http_init(&h, "GET", url);
+	h.sink = take_piece;
+	h.arg = &f;
+	h.to_plain = true;
+	rc = transfer(&h, &f, url, e);
+	if (rc == 0 && checksum != NULL)
+		rc = check_sum(&f, checksum, e);
+	modified = http_header(&h, "Last-Modified", 0);
+	*mtime = modified != NULL ? http_date(modified) : 0;
+	http_free(&h);
+	if (rc < 0)
 		return -1;
 	lseek(fd, 0, SEEK_SET);
 	kept = fd;
 	fd = -1;
 	return kept;
+}
+
+int
+remote_digest(const char *url, char digest[72], struct rt_err *e)
+{
+	struct fetched f = { .fd = -1 };
+	struct http h;
+	int rc;
+
+	if (net_allowed(url, e) < 0)
+		return -1;
+	http_init(&h, "GET", url);
+	h.sink = take_piece;
+	h.arg = &f;
+	h.to_plain = true;
+	rc = transfer(&h, &f, url, e);
+	http_free(&h);
+	if (rc == 0)
+		sha256_digest(&f.sum, digest);
+	return rc;
 }

@@ -169,7 +169,7 @@ copy_spec_of(const struct plan_step *s, const struct state *st, const struct bui
 		.paths = s->args, .npaths = s->nargs - 1, .files = *files, .nfiles = s->nfiles,
 		.dest = s->args[s->nargs - 1], .workdir = state_workdir(st),
 		.chown = s->chown, .chmod = s->chmod, .parents = s->parents, .link = s->link, .empty_root = st->scratch,
-		.add = s->verb == VERB_ADD, .unpack = s->unpack, .checksum = s->checksum, .keep_git_dir = s->keep_git_dir,
+		.add = s->verb == VERB_ADD, .unpack = s->unpack, .checksum = s->checksum, .locked = o->strict ? &o->locked : NULL, .keep_git_dir = s->keep_git_dir,
 		.epoch = o->epoch,
 	};
 }

@@ -1,8 +1,11 @@
 /* ADD of a git repository (language.md 6, ADD sources): the host's git fetches one commit, its tree is copied. */
 #include "copy_int.h"
+#include "http.h"
+#include "lock.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -264,13 +267,19 @@ fetch_commit(const struct git_source *g, struct rt_err *e)
 }
 
 static int
+git_begin(const struct git_source *g, struct rt_err *e)
+{
+	return GIT(g, e, "-c", "init.defaultBranch=master", "init", "-q", "--template=", ".") < 0 ? -1 :
+	       GIT(g, e, "remote", "add", "origin", g->url);
+}
+
+static int
 check_out(const struct git_source *g, struct rt_err *e)
 {
 	cleanup_free char *id = NULL, *modules = rt_printf("%s/.gitmodules", g->dir);
 	struct stat st;
 
-	if (GIT(g, e, "-c", "init.defaultBranch=master", "init", "-q", "--template=", ".") < 0 ||
-	    GIT(g, e, "remote", "add", "origin", g->url) < 0)
+	if (git_begin(g, e) < 0)
 		return -1;
 	id = fetch_commit(g, e);
 	if (id == NULL)
@@ -317,6 +326,63 @@ copy_out(const struct git_source *g, const struct copy_spec *spec, const struct 
 	return got;
 }
 
+static int
+make_directory(struct git_source *g, const char *where, struct rt_err *e)
+{
+	g->dir = rt_printf("%s/git.XXXXXX", where);
+	return mkdtemp(g->dir) == NULL ? rt_fail(e, errno, "create a directory in %s", where) : 0;
+}
+
+/* The commit of a lock file takes the place of the reference, which may have moved since. */
+static void
+lock_commit(struct git_source *g, const char *commit)
+{
+	if (commit == NULL || g->commit != NULL)
+		return;
+	free(g->ref);
+	g->ref = rt_strdup(commit);
+	g->commit = rt_strdup(commit);
+}
+
+bool
+remote_fixed(const char *word, const char *checksum)
+{
+	static const struct copy_spec none;
+	struct rt_err ignored;
+	struct git_source g;
+	bool fixed = checksum != NULL;
+
+	if (!fixed && git_is_url(word)) {
+		if (parse_source(&g, word, &none, &ignored) == 0)
+			fixed = g.commit != NULL || (strlen(g.ref) >= 40 && looks_like_id(g.ref));
+		git_source_free(&g);
+	}
+	return fixed;
+}
+
+int
+remote_commit(const char *word, const char *dir, char commit[72], struct rt_err *e)
+{
+	static const struct copy_spec none;
+	struct git_source g;
+	char *id = NULL;
+	int rc = parse_source(&g, word, &none, e);
+
+	if (rc == 0)
+		rc = net_allowed(word, e);
+	if (rc == 0 && (rc = make_directory(&g, dir, e)) == 0) {
+		rc = git_begin(&g, e);
+		if (rc == 0 && (id = fetch_commit(&g, e)) == NULL)
+			rc = -1;
+		if (rc == 0)
+			snprintf(commit, 72, "%s", id);
+		rt_remove_tree(AT_FDCWD, g.dir, rc == 0 ? e : &(struct rt_err){ 0 });
+	}
+	free(id);
+	git_source_free(&g);
+	return rc;
+}
+
 int
 git_add(const struct copy_spec *spec, const struct rules *r, int rootfd, const char *word, struct rt_err *e)
 {
@@ -324,10 +390,12 @@ git_add(const struct copy_spec *spec, const struct rules *r, int rootfd, const c
 	struct git_source g;
 	int bad = parse_source(&g, word, spec, e);
 
+	if (bad == 0)
+		lock_commit(&g, lock_find(spec->locked, "git", word));
+	if (bad == 0)
+		bad = net_allowed(word, e);
 	if (bad == 0) {
-		g.dir = rt_printf("%s/git.XXXXXX", spec->tmp);
-		if (mkdtemp(g.dir) == NULL)
-			bad = rt_fail(e, errno, "create a directory in %s", spec->tmp);
+		bad = make_directory(&g, spec->tmp, e);
 		if (bad == 0)
 			bad = check_out(&g, e);
 		if (bad == 0)

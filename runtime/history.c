@@ -64,7 +64,7 @@ words(struct str *b, const struct json *j, bool quote)
 static void
 duration(struct str *b, int64_t ns)
 {
-	static const struct { int64_t unit; const char *name; } small[] = { { 1000000, "ms" }, { 1000, "µs" }, { 1, "ns" } };
+	static const struct { int64_t unit; const char *name; } small[] = { { 1000000, "ms" }, { 1000, "\302\265s" }, { 1, "ns" } };
 	char frac[16];
 	int64_t unit = 1000000000, rest;
 	const char *name = "s";

@@ -1,124 +1,241 @@
+/* One HTTP exchange and what follows from its answer. */
 #include "http.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "stream.h"
+enum { LONGEST_PAUSE = 60, MOST_BODY = 16 << 20, MOST_ERROR_BODY = 64 << 10, MOST_REDIRECTS = 10 };
 
-/* One line of curl's configuration: curl(1) --config. */
-static void
-option(struct str *b, const char *name, const char *value)
+void
+http_init(struct http *h, const char *method, const char *url)
 {
-	str_printf(b, "%s = \"", name);
-	for (; *value != '\0'; value++) {
-		if (*value == '"' || *value == '\\')
-			str_putc(b, '\\');
-		if (*value != '\n' && *value != '\r')
-			str_putc(b, *value);
-	}
-	str_puts(b, "\"\n");
+	*h = (struct http){ .method = method, .url = rt_strdup(url) };
 }
 
-static void
-header(struct str *b, const char *name, const char *value)
+void
+http_again(struct http *h)
 {
-	char *line = rt_printf("%s: %s", name, value);
-
-	option(b, "header", line);
-	free(line);
+	h->status = 0;
+	h->temporary = false;
+	str_free(&h->head);
+	str_free(&h->body);
 }
 
-static void
-configure(struct str *b, const struct http_get *g)
+void
+http_free(struct http *h)
 {
-	const char *ca = getenv("DOCKCC_TLS_CA");
-
-	option(b, "url", g->url);
-	option(b, "output", g->output);
-	if (g->headers != NULL)
-		option(b, "dump-header", g->headers);
-	if (g->authorization != NULL)
-		header(b, "Authorization", g->authorization);
-	if (g->accept != NULL)
-		header(b, "Accept", g->accept);
-	if (ca != NULL && *ca != '\0')
-		option(b, "cacert", ca);
-	str_puts(b, "location\nsilent\nshow-error\nno-progress-meter\nretry = 4\nconnect-timeout = 20\nspeed-limit = 1\nspeed-time = 60\n"
-	            "proto = \"=http,https\"\nwrite-out = \"%{http_code}\\n\"\nnext\n");
+	http_again(h);
+	free(h->url);
+	list_free(&h->headers);
+	*h = (struct http){ 0 };
 }
 
-/* The program's input is not blocking and small enough for its pipe or taken in pieces. */
-static int
-hand_over(struct program *p, const struct str *b, struct rt_err *e)
+bool
+http_good(const struct http *h)
 {
-	size_t done = 0;
-
-	while (done < b->len) {
-		ssize_t n = write(p->in, b->s + done, b->len - done);
-
-		if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
-			usleep(1000);
-			continue;
-		}
-		if (n < 0)
-			return rt_fail(e, errno, "talk to curl");
-		done += (size_t)n;
-	}
-	rt_close_fd(&p->in);
-	return 0;
+	return h->status >= 200 && h->status < 300;
 }
 
-static int
-listen_for(struct program *p, int *status, struct rt_err *e)
+bool
+http_read_status(struct http *h)
 {
-	struct str said = { 0 };
-	char block[512], *line;
-	ssize_t n;
+	const char *p = h->head.s, *blank;
 
-	while ((n = read(p->out, block, sizeof(block))) > 0 || (n < 0 && errno == EINTR))
-		if (n > 0 && said.len < 65536)
-			str_add(&said, block, (size_t)n);
-	*status = 0;
-	for (char *rest = said.s; rest != NULL && (line = strsep(&rest, "\n")) != NULL;)
-		if (*line != '\0' && atoi(line) > *status)
-			*status = atoi(line); /* one that failed shows */
-	str_free(&said);
-	return n < 0 ? rt_fail(e, errno, "listen to curl") : 0;
+	if (p == NULL || strncmp(p, "HTTP/", 5) != 0 || (blank = strchr(p, ' ')) == NULL)
+		return false;
+	h->status = (int)strtol(blank, NULL, 10);
+	return h->status >= 100 && h->status < 600;
 }
 
 int
-http_fetch(const struct http_get *gets, size_t n, int *status, struct rt_err *e)
+http_feed_body(struct http *h, const char *p, size_t n, struct rt_err *e)
 {
-	static const char *const argv[] = { "curl", "--disable", "--parallel", "--parallel-max", "4", "--config", "-", NULL };
-	struct program p = { .in = -1, .out = -1 };
-	struct str config = { 0 };
-	int rc;
+	bool good = http_good(h);
 
-	if (n == 0) {
-		*status = 200;
+	if (good && h->sink != NULL)
+		return h->sink(h->arg, p, n, e);
+	if (!good) {
+		if (h->body.len < MOST_ERROR_BODY)
+			str_add(&h->body, p, n < MOST_ERROR_BODY - h->body.len ? n : MOST_ERROR_BODY - h->body.len);
 		return 0;
 	}
-	for (size_t i = 0; i < n; i++)
-		configure(&config, &gets[i]);
-	config.len -= strlen("next\n");
-	if (program_start(&p, argv, e) < 0) {
-		str_free(&config);
-		return rt_prefix(e, "to fetch %s", gets[0].url);
+	if (n > MOST_BODY - h->body.len)
+		return rt_fail_status(e, RT_DIGEST, "the answer is larger than 16 MiB");
+	str_add(&h->body, p, n);
+	return 0;
+}
+
+char *
+http_header(const struct http *h, const char *name, unsigned nth)
+{
+	size_t n = strlen(name);
+
+	for (const char *p = h->head.s; p != NULL && *p != '\0';) {
+		size_t len = strcspn(p, "\r\n");
+
+		if (len > n && strncasecmp(p, name, n) == 0 && p[n] == ':' && nth-- == 0) {
+			size_t from = n + 1 + strspn(p + n + 1, " \t");
+
+			while (len > from && (p[len - 1] == ' ' || p[len - 1] == '\t'))
+				len--;
+			return rt_strndup(p + from, len - from);
+		}
+		p += strcspn(p, "\n");
+		p += *p == '\n';
 	}
-	rc = hand_over(&p, &config, e);
-	if (config.s != NULL)
-		explicit_bzero(config.s, config.len);
-	str_free(&config);
-	if (rc == 0)
-		rc = listen_for(&p, status, e);
-	if (rc < 0)
-		program_kill(&p);
-	else if (program_end(&p, e) < 0) {
-		e->status = RT_IO;
-		rc = rt_prefix(e, "%s", gets[0].url);
+	return NULL;
+}
+
+/* ---- URLs -------------------------------------------------------------------------------------- */
+
+static bool
+is_http(const char *url)
+{
+	return strncasecmp(url, "http://", 7) == 0 || strncasecmp(url, "https://", 8) == 0;
+}
+
+/* What goes to a program must be one word of visible ASCII: no line of its configuration can end early. */
+static bool
+url_ok(const char *url)
+{
+	if (!is_http(url))
+		return false;
+	for (const char *p = url; *p != '\0'; p++)
+		if (*p < 0x21 || *p > 0x7e || *p == '"' || *p == '\\')
+			return false;
+	return true;
+}
+
+static size_t
+origin_length(const char *url)
+{
+	const char *host = strstr(url, "://");
+
+	return host == NULL ? 0 : (size_t)(host + 3 - url) + strcspn(host + 3, "/?#");
+}
+
+bool
+http_same_origin(const char *a, const char *b)
+{
+	size_t n = origin_length(a);
+
+	return n == origin_length(b) && strncasecmp(a, b, n) == 0;
+}
+
+char *
+http_resolve(const char *base, const char *reference)
+{
+	size_t scheme = strcspn(reference, ":/?#"), origin = origin_length(base), path;
+
+	if (is_http(reference))
+		return rt_strdup(reference);
+	if (reference[scheme] == ':')
+		return NULL;
+	if (strncmp(reference, "//", 2) == 0)
+		return rt_printf("%.*s%s", (int)strcspn(base, "/"), base, reference);
+	if (*reference == '/')
+		return rt_printf("%.*s%s", (int)origin, base, reference);
+	path = origin + strcspn(base + origin, "?#");
+	if (*reference != '?')
+		while (path > origin && base[path - 1] != '/')
+			path--;
+	return rt_printf("%.*s%s%s", (int)path, base, path == origin ? "/" : "", reference);
+}
+
+char *
+http_shown(const char *url)
+{
+	size_t origin = origin_length(url), end = strcspn(url, "?#");
+	const char *host = strstr(url, "://"), *at;
+
+	if (host == NULL)
+		return rt_strdup("a URL");
+	host += 3;
+	at = memrchr(host, '@', origin - (size_t)(host - url));
+	if (at != NULL)
+		return rt_printf("%.*s%.*s", (int)(host - url), url, (int)(end - (size_t)(at + 1 - url)), at + 1);
+	return rt_strndup(url, end);
+}
+
+void
+http_escape(struct str *out, const char *s)
+{
+	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+
+	for (; *s != '\0'; s++) {
+		if (strchr(plain, *s) != NULL)
+			str_putc(out, *s);
+		else
+			str_printf(out, "%%%02X", (unsigned char)*s);
 	}
-	return rc;
+}
+
+/* ---- the exchange ------------------------------------------------------------------------------ */
+
+int
+http_exchange(struct http *h, struct rt_err *e)
+{
+	cleanup_free char *shown = http_shown(h->url);
+
+	http_again(h);
+	if (!url_ok(h->url))
+		return rt_fail(e, 0, "%s is not a URL that can be fetched", shown);
+	for (const char *p = h->authorization; p != NULL && *p != '\0'; p++)
+		if (*p < 0x20 || *p > 0x7e)
+			return rt_fail(e, 0, "the credentials for %s hold a control byte", shown);
+	if (transport_run(h, e) < 0)
+		return rt_prefix(e, "%s %s", h->method, shown);
+	return 0;
+}
+
+static bool
+is_redirect(int status)
+{
+	return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
+}
+
+int
+http_follow(struct http *h, struct rt_err *e)
+{
+	for (int hops = 0;; hops++) {
+		cleanup_free char *location = NULL, *shown = NULL;
+		char *next;
+
+		if (http_exchange(h, e) < 0)
+			return -1;
+		if (!is_redirect(h->status) || (location = http_header(h, "Location", 0)) == NULL)
+			return 0;
+		shown = http_shown(h->url);
+		if (hops == MOST_REDIRECTS)
+			return rt_fail(e, 0, "%s: more than %d redirections", shown, MOST_REDIRECTS);
+		next = http_resolve(h->url, location);
+		if (next == NULL || (!h->to_plain && strncasecmp(h->url, "https:", 6) == 0 && strncasecmp(next, "https:", 6) != 0)) {
+			free(next);
+			return rt_fail(e, 0, "%s: redirected to something that is not %s", shown, h->to_plain ? "http" : "https");
+		}
+		if (!http_same_origin(h->url, next))
+			h->authorization = NULL;
+		free(h->url);
+		h->url = next;
+	}
+}
+
+void
+http_pause(const struct http *h, unsigned n)
+{
+	cleanup_free char *after = http_header(h, "Retry-After", 0);
+	long seconds = after != NULL ? strtol(after, NULL, 10) : 0;
+	struct timespec t = { .tv_sec = seconds > LONGEST_PAUSE ? LONGEST_PAUSE : seconds > 0 ? seconds : 0 };
+	long ms = (200L << (n < 6 ? n : 6)) / 2 + (long)getpid() % 100;
+
+	if (t.tv_sec == 0) {
+		t.tv_sec = ms / 1000;
+		t.tv_nsec = ms % 1000 * 1000000;
+	}
+	while (nanosleep(&t, &t) < 0 && errno == EINTR)
+		continue;
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "exec.h"
+#include "meter.h"
 #include "oci.h"
 #include "ref.h"
 #include "registry.h"
@@ -31,6 +32,22 @@ place_close(struct place *p)
 	layout_close(&p->layout);
 	free(p->tag);
 	free(p->digest);
+}
+
+/* OFFSET:PATH@DIGEST: the archive behind the script of a bundle. */
+static int
+open_bundle(struct place *p, const char *text, struct rt_err *e)
+{
+	char *end;
+	unsigned long long start = strtoull(text, &end, 10);
+	const char *at = strrchr(text, '@');
+	cleanup_free char *path = NULL;
+
+	if (*end != ':' || at == NULL || at < end || !digest_valid(at + 1))
+		return rt_fail_status(e, RT_USAGE, "%s: want oci-bundle:OFFSET:PATH@DIGEST", text);
+	path = rt_strndup(end + 1, (size_t)(at - end - 1));
+	p->digest = rt_strdup(at + 1);
+	return layout_open_at(&p->layout, path, start, e);
 }
 
 /* PATH[:TAG][@DIGEST]; a path that exists as it is written wins. */
@@ -89,6 +106,11 @@ place_open(struct store *s, struct place *p, const char *ref, const char *locati
 	int rc = -1;
 
 	*p = (struct place){ .layout = { .dirfd = -1, .fd = -1 } };
+	if (location != NULL && strncmp(location, "oci-bundle:", 11) == 0) {
+		rc = open_bundle(p, location + 11, e);
+		location = NULL;
+		ref = NULL;
+	}
 	for (size_t i = 0; location != NULL && i < sizeof(schemes) / sizeof(*schemes); i++) {
 		if (strncmp(location, schemes[i], strlen(schemes[i])) != 0)
 			continue;
@@ -105,6 +127,16 @@ place_open(struct store *s, struct place *p, const char *ref, const char *locati
 	if (rc < 0)
 		place_close(p);
 	return rc;
+}
+
+int
+place_fetch(struct store *s, struct place *p, const char *ref, const char *location, const char *platform, struct rt_err *e)
+{
+	const char *name = location == NULL ? ref : strncmp(location, "docker-image://", 15) == 0 ? location + 15 : NULL;
+
+	if (name != NULL && pull_image(s, name, platform, e) < 0)
+		return -1;
+	return place_open(s, p, ref, location, e);
 }
 
 /* ---- config ------------------------------------------------------------------------------------ */
@@ -163,31 +195,6 @@ find(struct place *p, const char *platform, struct found *f, struct image *im, s
 	return 0;
 }
 
-/* Fetches from its registry what the store does not have. */
-static int
-fetch_missing(struct store *s, const char *ref, const char *location, const char *platform, struct rt_err *e)
-{
-	struct rt_err ignored = { 0 };
-	struct descriptor d = { 0 };
-	struct platform want;
-	struct place p;
-	bool found;
-
-	if (location != NULL && strncmp(location, "docker-image://", 15) == 0)
-		ref = location + 15;
-	else if (location != NULL)
-		return 0;
-	if (platform_parse(platform, &want, e) < 0)
-		return -1;
-	found = place_open(s, &p, ref, NULL, &ignored) == 0;
-	if (found) {
-		found = oci_top(&p.layout, p.tag, p.digest, &want, &d, &ignored) == 0;
-		descriptor_free(&d);
-		place_close(&p);
-	}
-	return found ? 0 : registry_pull(s, ref, platform, e);
-}
-
 int
 image_config(struct store *s, const char *ref, const char *location, const char *platform, struct image *im,
              struct rt_err *e)
@@ -197,9 +204,7 @@ image_config(struct store *s, const char *ref, const char *location, const char 
 	int rc;
 
 	*im = (struct image){ .ref = rt_strdup(ref != NULL ? ref : location) };
-	rc = fetch_missing(s, ref, location, platform, e);
-	if (rc == 0)
-		rc = place_open(s, &p, ref, location, e);
+	rc = place_fetch(s, &p, ref, location, platform, e);
 	if (rc == 0) {
 		rc = find(&p, platform, &f, im, e);
 		place_close(&p);
@@ -238,18 +243,20 @@ keep_blob(struct store *s, const struct blob *b, const char *digest, struct rt_e
 
 /* The blob through sum, decompression and sum again into `dirfd`; both ends are read out, so that bytes behind the tar
    count as well. */
-static int
-unpack_blob(const struct blob *b, const struct descriptor *d, const char *diffid, int dirfd, struct list *implied,
-            uint64_t *size, const char *what, struct rt_err *e)
+int
+layer_unpack(const struct blob *b, const struct descriptor *d, const char *diffid, int dirfd, struct list *implied,
+             uint64_t *size, const char *what, struct rt_err *e)
 {
 	struct tar_options o = { .mode = TAR_LAYER, .opaque_user = ns_overlay_user(), .chown_uid = -1, .chown_gid = -1,
 	                         .what = what, .implied = implied };
 	struct reader *file = blob_reader_open(b, what), *decoded;
+	struct meter_reader counted;
 	struct sum_reader packed, plain;
 	char got[72];
 	int rc = -1;
 
-	sum_reader_init(&packed, file);
+	meter_reader_init(&counted, file);
+	sum_reader_init(&packed, &counted.reader);
 	decoded = decode_reader(&packed.reader, what, e);
 	if (decoded != NULL) {
 		sum_reader_init(&plain, decoded);
@@ -315,7 +322,7 @@ unpack_layer(struct store *s, struct place *p, const struct descriptor *d, const
 		diff = rt_printf("%s/diff", tmp);
 		if (mkdirat(s->fd, diff, 0755) < 0 || (dirfd = openat(s->fd, diff, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
 			rt_fail(e, errno, "make %s", diff);
-		else if (unpack_blob(&b, d, diffid, dirfd, &implied, &size, what, e) == 0 &&
+		else if (layer_unpack(&b, d, diffid, dirfd, &implied, &size, what, e) == 0 &&
 		         (p->store || keep_blob(s, &b, d->digest, e) == 0) &&
 		         describe_layer(s, tmp, d, diffid, size, &implied, e) == 0)
 			rc = store_publish_layer(s, tmp, diffid + 7, e);
@@ -335,6 +342,52 @@ layer_type_ok(const char *type)
 	       strncmp(type, "application/vnd.docker.image.rootfs.diff.tar", 44) == 0;
 }
 
+/* Bytes of the blobs that are still to be unpacked, as their descriptors say. */
+static uint64_t
+missing_bytes(struct store *s, const struct json *layers, const struct json *ids)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < layers->n; i++) {
+		const struct json *size = json_at(layers->v[i], "/size");
+		const char *id = ids->v[i]->s;
+
+		if (size != NULL && size->type == JSON_INT && size->i > 0 && id != NULL && strlen(id) > 7 && !store_has_layer(s, id + 7))
+			n += (uint64_t)size->i;
+	}
+	return n;
+}
+
+/* Layers of an image of the store that are neither unpacked nor there as blobs come from the registry, all at once. */
+static int
+pull_layers(struct store *s, struct place *p, const struct json *layers, const struct json *ids, struct rt_err *e)
+{
+	struct descriptor *missing = rt_alloc((layers->n + 1) * sizeof(*missing));
+	size_t n = 0;
+	int rc = 0;
+
+	for (size_t i = 0; p->store && rc == 0 && i < layers->n; i++) {
+		cleanup_free char *name = NULL;
+
+		if (ids->v[i]->s == NULL || !digest_valid(ids->v[i]->s) || store_has_layer(s, ids->v[i]->s + 7))
+			continue;
+		rc = descriptor_parse(layers->v[i], p->layout.what, &missing[n], e);
+		if (rc < 0)
+			break;
+		name = blob_name(missing[n].digest);
+		if (!layer_type_ok(missing[n].type) || layout_has(&p->layout, name))
+			descriptor_free(&missing[n]);
+		else
+			n++;
+	}
+	if (rc == 0 && n > 0)
+		rc = pull_blobs(s, p->tag, missing, n, e);
+	while (n > 0)
+		descriptor_free(&missing[--n]);
+	free(missing);
+	return rc;
+}
+
 static int
 open_layers(struct store *s, struct place *p, struct found *f, struct image *im, struct rt_err *e)
 {
@@ -344,6 +397,9 @@ open_layers(struct store *s, struct place *p, struct found *f, struct image *im,
 		return -1;
 	if (ids->n != layers->n)
 		return rt_fail_status(e, RT_DIGEST, "%s: the manifest has %zu layers, the config %zu", p->layout.what, layers->n, ids->n);
+	if (pull_layers(s, p, layers, ids, e) < 0)
+		return -1;
+	meter_begin(METER_UNPACK, NULL, missing_bytes(s, layers, ids));
 	for (size_t i = 0; i < layers->n; i++) {
 		cleanup_free char *name = NULL;
 		struct descriptor d;
@@ -374,9 +430,7 @@ image_open(struct store *s, const char *ref, const char *location, const char *p
 	int rc;
 
 	*im = (struct image){ .ref = rt_strdup(ref != NULL ? ref : location) };
-	rc = fetch_missing(s, ref, location, platform, e);
-	if (rc == 0)
-		rc = place_open(s, &p, ref, location, e);
+	rc = place_fetch(s, &p, ref, location, platform, e);
 	if (rc == 0) {
 		rc = find(&p, platform, &f, im, e);
 		if (rc == 0 && pin != NULL && strcmp(pin, im->digest) != 0 && (p.digest == NULL || strcmp(pin, p.digest) != 0))
@@ -391,4 +445,22 @@ image_open(struct store *s, const char *ref, const char *location, const char *p
 		image_free(im);
 	}
 	return rc;
+}
+
+int
+image_digest(struct store *s, const char *ref, const char *location, const char *platform, char digest[72], struct rt_err *e)
+{
+	struct descriptor d = { 0 };
+	struct platform want;
+	struct place p;
+	int rc;
+
+	if (platform_parse(platform, &want, e) < 0 || place_fetch(s, &p, ref, location, platform, e) < 0)
+		return rt_prefix(e, "image %s", ref);
+	rc = oci_top(&p.layout, p.tag, p.digest, &want, &d, e);
+	if (rc == 0)
+		memcpy(digest, d.digest, sizeof(d.digest));
+	descriptor_free(&d);
+	place_close(&p);
+	return rc < 0 ? rt_prefix(e, "image %s", ref) : 0;
 }

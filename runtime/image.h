@@ -31,6 +31,8 @@ int store_tmp(struct store *s, char **name, int *lockfd, struct rt_err *e);
 /* Moves the directory `tmp` to layers/`layer` after syncing it; somebody else's equal layer wins silently. */
 int store_publish_layer(struct store *s, const char *tmp, const char *layer, struct rt_err *e);
 bool store_has_layer(struct store *s, const char *layer);
+/* When the step that made the layer began, ns since the epoch; -1 when nobody said. */
+int64_t layer_start(struct store *s, const char *layer);
 /* Removes what dead builds left in tmp/. */
 int store_clean(struct store *s, struct rt_err *e);
 
@@ -55,8 +57,12 @@ int image_open(struct store *s, const char *ref, const char *location, const cha
 /* Only the config; layers stay where they are. */
 int image_config(struct store *s, const char *ref, const char *location, const char *platform, struct image *im,
                  struct rt_err *e);
+/* What the name stands for there, perhaps an index: its digest. */
+int image_digest(struct store *s, const char *ref, const char *location, const char *platform, char digest[72], struct rt_err *e);
 /* Copies an image into the store's images/ under `ref`. */
 int image_import(struct store *s, const char *location, const char *ref, struct rt_err *e);
+
+enum export_compression { COMPRESS_NONE, COMPRESS_GZIP, COMPRESS_ZSTD };
 
 /* What export writes. */
 struct export_image {
@@ -65,15 +71,21 @@ struct export_image {
 	size_t config_len;
 	int64_t epoch;            /* SOURCE_DATE_EPOCH in seconds, or -1 */
 	struct list tags;         /* "name:tag" for docker and OCI annotations */
-	struct list annotations;  /* "key=value" for the manifest */
+	struct list annotations, descriptor_annotations; /* "key=value" for the manifest, for its entry in index.json */
 	const char *os, *arch, *variant;
+	enum export_compression compression;
+	int level;                /* -1: the usual one */
+	bool force;               /* base layers are compressed so as well, else they go out as they came in */
+	bool squash;              /* everything in one layer */
+};
+struct export_result {
+	char digest[72], config[72]; /* of the manifest and of the config; "" for root file systems */
+	uint64_t size;               /* of the manifest, bytes */
 };
 enum export_kind { EXPORT_OCI_DIR, EXPORT_OCI_TAR, EXPORT_DOCKER, EXPORT_ROOTFS_DIR, EXPORT_ROOTFS_TAR };
-enum export_compression { COMPRESS_NONE, COMPRESS_GZIP, COMPRESS_ZSTD };
-/* Writes to `dest` ("-": standard output for the tar kinds); appears only when complete.  `digest`
-   receives the manifest digest (or "" for root file systems). */
-int image_export(struct store *s, const struct export_image *im, enum export_kind kind,
-                 enum export_compression compression, int level, const char *dest, char digest[72], struct rt_err *e);
+/* Writes to `dest` ("-": standard output for the tar kinds); appears only when complete. */
+int image_export(struct store *s, const struct export_image *im, enum export_kind kind, const char *dest,
+                 struct export_result *r, struct rt_err *e);
 
 /* The diff ID and tar size of a layer, made and remembered on first use. */
 int layer_diffid(struct store *s, const char *layer, int64_t epoch, char diffid[72], uint64_t *size, struct rt_err *e);

@@ -9,6 +9,7 @@
 
 #include "oci.h"
 #include "ref.h"
+#include "registry.h"
 #include "stream.h"
 
 enum { MAX_INDEX_DEPTH = 4 };
@@ -73,12 +74,17 @@ copy_one(struct layout *l, int images, const struct json *j, struct rt_err *e)
 {
 	cleanup_free char *name = NULL, *what = NULL;
 	struct descriptor d;
+	struct stat st;
 	struct blob b;
 	int rc;
 
 	if (descriptor_parse(j, l->what, &d, e) < 0)
 		return -1;
 	name = blob_name(d.digest);
+	if (!layout_has(l, name) && fstatat(images, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && (uint64_t)st.st_size == d.size) {
+		descriptor_free(&d); /* what the destination has need not be here */
+		return 0;
+	}
 	what = rt_printf("%s: %s", l->what, d.digest);
 	rc = layout_blob(l, name, &b, e);
 	if (rc == 0) {
@@ -156,8 +162,8 @@ oci_copy(struct layout *l, int to, const struct json *entry, struct rt_err *e)
 }
 
 /* The index of images/ with `entry` in place of what had its name. */
-static int
-update_index(int images, struct json *entry, const char *name, struct rt_err *e)
+int
+images_put(int images, struct json *entry, const char *name, struct rt_err *e)
 {
 	struct str text = { 0 };
 	struct json *index = NULL, *list, *old;
@@ -195,6 +201,22 @@ update_index(int images, struct json *entry, const char *name, struct rt_err *e)
 	return rc;
 }
 
+int
+images_name(struct store *s, struct json *entry, const char *name, struct rt_err *e)
+{
+	cleanup_fd int images = openat(s->fd, "images", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct json *annotations;
+
+	if (images < 0 || flock(images, LOCK_EX) < 0) {
+		json_free(entry);
+		return rt_fail(e, errno, "lock %s/images", s->path);
+	}
+	annotations = json_set(entry, "annotations", json_new(JSON_OBJECT));
+	json_set_string(annotations, OCI_REF_NAME, name);
+	json_set_string(annotations, OCI_CONTAINERD_NAME, name);
+	return images_put(images, entry, name, e);
+}
+
 static int
 import_place(struct store *s, struct place *p, const char *name, struct rt_err *e)
 {
@@ -214,7 +236,7 @@ import_place(struct store *s, struct place *p, const char *name, struct rt_err *
 		annotations = json_set(entry, "annotations", json_new(JSON_OBJECT));
 		json_set_string(annotations, OCI_REF_NAME, name);
 		json_set_string(annotations, OCI_CONTAINERD_NAME, name);
-		rc = update_index(images, entry, name, e);
+		rc = images_put(images, entry, name, e);
 	} else {
 		json_free(entry);
 	}
@@ -226,6 +248,7 @@ int
 image_import(struct store *s, const char *location, const char *ref, struct rt_err *e)
 {
 	cleanup_free char *name = NULL;
+	char digest[72];
 	struct place p;
 	struct ref r;
 	int rc;
@@ -234,6 +257,8 @@ image_import(struct store *s, const char *location, const char *ref, struct rt_e
 		return -1;
 	name = ref_full(&r);
 	ref_free(&r);
+	if (strncmp(location, "docker-image://", 15) == 0 && pull_all(s, location + 15, NULL, digest, e) < 0)
+		return -1;
 	rc = place_open(s, &p, NULL, location, e);
 	if (rc == 0) {
 		rc = import_place(s, &p, name, e);

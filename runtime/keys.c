@@ -45,7 +45,7 @@ build_stage(const struct build *b, const char *id)
 }
 
 const char *
-build_location(const struct build *b, const char *name)
+build_given(const struct build *b, const char *name)
 {
 	size_t n = strlen(name);
 
@@ -58,10 +58,25 @@ build_location(const struct build *b, const char *name)
 	return NULL;
 }
 
+const char *
+build_location(const struct build *b, const char *name)
+{
+	const char *given = build_given(b, name);
+	size_t n = strlen(name);
+
+	if (given != NULL)
+		return given;
+	for (size_t i = 0; i < b->o->pins.n; i++)
+		if (strncmp(b->o->pins.v[i], name, n) == 0 && b->o->pins.v[i][n] == '=')
+			return b->o->pins.v[i] + n + 1;
+	return NULL;
+}
+
 bool
 build_directory(const char *location, const char **path)
 {
 	if (location == NULL || strstr(location, "://") != NULL || strncmp(location, "oci-archive:", 12) == 0 ||
+	    strncmp(location, "oci-bundle:", 11) == 0 ||
 	    strncmp(location, "docker-archive:", 15) == 0)
 		return false;
 	*path = location;
@@ -96,7 +111,7 @@ read_ignore(struct build *b, struct rt_err *e)
 	if (found < 0 && text.len == 0)
 		return 0;
 	b->ignore = ignore_parse(text.s != NULL ? text.s : "", text.len, e);
-	str_free(&text);
+	b->ignore_text = text;
 	return b->ignore != NULL ? 0 : rt_prefix(e, "the ignore file");
 }
 
@@ -352,11 +367,29 @@ stage_settle(struct build *b, struct stage_build *sb, struct rt_err *e)
 	return 0;
 }
 
+/* The steps behind FROM were compiled from the triggers of an image: it must be those that this one has. */
+static int
+same_triggers(const struct plan_step *s, const struct json *config, struct rt_err *e)
+{
+	const struct json *triggers = json_at(config, "/config/OnBuild");
+	size_t n = triggers != NULL && triggers->type == JSON_ARRAY ? triggers->n : 0, i = 0;
+
+	while (i < n && i < s->triggers.n && triggers->v[i]->s != NULL && strcmp(triggers->v[i]->s, s->triggers.v[i]) == 0)
+		i++;
+	if (i == n && i == s->triggers.n)
+		return 0;
+	if (i == n)
+		return rt_fail_status(e, RT_USAGE, "%s has no ONBUILD %s here, which this script was compiled for: compile again with this image",
+		                      s->from, s->triggers.v[i]);
+	return rt_fail_status(e, RT_USAGE, "%s brings along ONBUILD %s, which this script was not compiled for: compile again with "
+	                      "--build-context %s=LOCATION of the image, or with --store where it is in the store", s->from,
+	                      triggers->v[i]->s != NULL ? triggers->v[i]->s : "of a wrong type", s->from);
+}
+
 static int
 base_image(struct build *b, struct stage_build *sb, const struct plan_step *s, struct rt_err *e)
 {
 	struct image im;
-	const struct json *triggers;
 	int rc;
 
 	sb->base_image = true;
@@ -376,10 +409,7 @@ base_image(struct build *b, struct stage_build *sb, const struct plan_step *s, s
 	if (rc == 0) {
 		struct json *raw = json_parse(im.config_json, im.config_len, s->from, e);
 
-		triggers = raw != NULL ? json_at(raw, "/config/OnBuild") : NULL;
-		if (triggers != NULL && triggers->n > 0)
-			rc = rt_fail_status(e, RT_USAGE, "%s has ONBUILD triggers that this script was not compiled for: compile again "
-			                    "with --build-context %s=LOCATION of the image", s->from, s->from);
+		rc = raw != NULL ? same_triggers(s, raw, e) : -1;
 		json_free(raw);
 	}
 	image_free(&im);
@@ -454,6 +484,7 @@ stage_steps(struct build *b, struct stage_build *sb, struct rt_err *e)
 	b->failing = NULL;
 	for (size_t i = 0; i < sb->nunits; i++) {
 		list_add(&sb->layers, sb->units[i].key);
+		sb->units[i].again = b->o->no_cache;
 		sb->units[i].cached = !b->o->no_cache && store_has_layer(&b->store, sb->units[i].key);
 	}
 	return 0;
@@ -494,6 +525,14 @@ need(struct build *b, struct stage_build *sb)
 	sb->done = !missing && !sb->base_missing && (sb->base == NULL || sb->base->done);
 }
 
+void
+build_need(struct build *b)
+{
+	for (size_t i = 0; i < b->plan.nstages; i++)
+		b->stages[i].needed = b->stages[i].done = false;
+	need(b, b->target);
+}
+
 int
 build_keys(struct build *b, struct rt_err *e)
 {
@@ -510,6 +549,8 @@ build_keys(struct build *b, struct rt_err *e)
 	b->target = b->o->target != NULL ? build_stage(b, b->o->target) : &b->stages[b->plan.nstages - 1];
 	if (b->target == NULL)
 		return rt_fail_status(e, RT_USAGE, "the plan has no stage %s", b->o->target);
+	if (goal_again(b, e) < 0)
+		return -1;
 	need(b, b->target);
 	return 0;
 }

@@ -6,6 +6,8 @@
 #include <unistd.h>
 
 #include "build.h"
+#include "lock.h"
+#include "bundle.h"
 #include "pattern.h"
 #include "registry.h"
 #include "verbs.h"
@@ -35,6 +37,8 @@ static char **
 common_options(char **argv, struct build_options *o, struct rt_err *e)
 {
 	build_contexts(o);
+	if (lock_environment(o, e) < 0)
+		return NULL;
 	for (; *argv != NULL && strncmp(*argv, "--", 2) == 0; argv++) {
 		if (strcmp(*argv, "--") == 0)
 			return argv + 1;
@@ -44,12 +48,39 @@ common_options(char **argv, struct build_options *o, struct rt_err *e)
 			o->platform = *argv + 11;
 		else if (strncmp(*argv, "--build-context=", 16) == 0)
 			list_add(&o->contexts, *argv + 16);
-		else {
+		else if (!net_option(*argv)) {
 			rt_fail_status(e, RT_USAGE, "unknown option %s", *argv);
 			return NULL;
 		}
 	}
 	return argv;
+}
+
+int
+cmd_image_onbuild(char **argv, struct rt_err *e)
+{
+	struct build_options o = { 0 };
+	struct build b = { .o = &o, .context_fd = -1 };
+	struct image im;
+	struct json *config, *triggers;
+	int rc = 0;
+
+	if ((argv = common_options(argv, &o, e)) == NULL)
+		return -1;
+	if (argv[0] == NULL || argv[1] != NULL)
+		return rt_fail_status(e, RT_USAGE, "image-onbuild takes an image");
+	if (store_open(&b.store, o.store, e) < 0 ||
+	    image_config(&b.store, argv[0], build_location(&b, argv[0]), o.platform, &im, e) < 0 ||
+	    (config = json_parse(im.config_json, im.config_len, argv[0], e)) == NULL)
+		return -1;
+	triggers = json_at(config, "/config/OnBuild");
+	for (size_t i = 0; rc == 0 && triggers != NULL && i < triggers->n; i++)
+		if (triggers->v[i]->s != NULL)
+			rc = rt_write_all(STDOUT_FILENO, triggers->v[i]->s, strlen(triggers->v[i]->s) + 1, "standard output", e);
+	json_free(config);
+	image_free(&im);
+	store_close(&b.store);
+	return rc;
 }
 
 int
@@ -66,7 +97,7 @@ cmd_image_env(char **argv, struct rt_err *e)
 		return -1;
 	if (argv[0] == NULL || argv[1] == NULL || argv[2] != NULL)
 		return rt_fail_status(e, RT_USAGE, "image-env takes an image and a name");
-	if (store_open(&b.store, o.store, e) < 0 ||
+	if (bundle_images(&o, e) < 0 || store_open(&b.store, o.store, e) < 0 || lock_image(&b, argv[0], e) < 0 ||
 	    image_config(&b.store, argv[0], build_location(&b, argv[0]), o.platform, &im, e) < 0 ||
 	    (config = json_parse(im.config_json, im.config_len, argv[0], e)) == NULL)
 		return -1;
@@ -108,6 +139,56 @@ cmd_import(char **argv, struct rt_err *e)
 }
 
 int
+cmd_pull(char **argv, struct rt_err *e)
+{
+	struct build_options o = { 0 };
+	struct store s;
+	char digest[72];
+	int rc = 0;
+
+	if ((argv = common_options(argv, &o, e)) == NULL)
+		return -1;
+	if (argv[0] == NULL)
+		return rt_fail_status(e, RT_USAGE, "pull takes image references");
+	if (getenv("DOCKCC_OFFLINE") == NULL)
+		net_option("--pull");
+	if (store_open(&s, o.store, e) < 0)
+		return -1;
+	for (; rc == 0 && *argv != NULL; argv++) {
+		rc = pull_all(&s, *argv, o.platform, digest, e);
+		if (rc == 0)
+			rc = printf("%s\n", digest) < 0 || fflush(stdout) != 0 ? rt_fail(e, errno, "standard output") : 0;
+	}
+	store_close(&s);
+	return rc;
+}
+
+int
+cmd_push(char **argv, struct rt_err *e)
+{
+	struct build_options o = { 0 };
+	struct list to = { 0 };
+	struct store s;
+	char digest[72];
+	int rc;
+
+	if ((argv = common_options(argv, &o, e)) == NULL)
+		return -1;
+	if (argv[0] == NULL)
+		return rt_fail_status(e, RT_USAGE, "push takes an image reference");
+	for (char **a = argv[1] != NULL ? argv + 1 : argv; *a != NULL; a++)
+		list_add(&to, *a);
+	if (store_open(&s, o.store, e) < 0)
+		return -1;
+	rc = push_stored(&s, argv[0], o.platform, &to, digest, e);
+	if (rc == 0)
+		rc = printf("%s\n", digest) < 0 || fflush(stdout) != 0 ? rt_fail(e, errno, "standard output") : 0;
+	store_close(&s);
+	list_free(&to);
+	return rc;
+}
+
+int
 cmd_match(char **argv, struct rt_err *e)
 {
 	static const char *const names[] = { "prefix", "prefix-long", "suffix", "suffix-long", "replace", "replace-all" };
@@ -133,24 +214,6 @@ cmd_match(char **argv, struct rt_err *e)
 		break;
 	}
 	return rt_fail_status(e, RT_USAGE, "the pattern and the value are too large to be matched");
-}
-
-int
-cmd_pull(char **argv, struct rt_err *e)
-{
-	struct build_options o = { 0 };
-	struct store s;
-	int rc;
-
-	if ((argv = common_options(argv, &o, e)) == NULL)
-		return -1;
-	if (argv[0] == NULL || argv[1] != NULL)
-		return rt_fail_status(e, RT_USAGE, "pull takes one image reference");
-	if (store_open(&s, o.store, e) < 0)
-		return -1;
-	rc = registry_pull(&s, argv[0], o.platform, e);
-	store_close(&s);
-	return rc;
 }
 
 static void

@@ -31,6 +31,7 @@ struct layout {
 	char *what; /* for messages */
 	int dirfd;  /* a directory, or -1 */
 	int fd;     /* an archive, or -1 */
+	uint64_t start; /* where in its file the archive begins */
 	struct member *v;
 	size_t n;
 };
@@ -45,6 +46,8 @@ struct descriptor {
 /* Opens a directory or an archive (which may be compressed: then it is unpacked into an unnamed file below tmpdir).
    A docker archive (`docker` or no index.json but a manifest.json) gets an index, manifests and aliases for its blobs. */
 int layout_open(struct layout *l, const char *path, int tmpdir, struct rt_err *e);
+/* The same for an uncompressed archive behind `start` bytes of something else. */
+int layout_open_at(struct layout *l, const char *path, uint64_t start, struct rt_err *e);
 void layout_close(struct layout *l);
 bool layout_has(struct layout *l, const char *name);
 int layout_blob(struct layout *l, const char *name, struct blob *b, struct rt_err *e);
@@ -57,6 +60,8 @@ int docker_to_oci(struct layout *l, struct rt_err *e);
 
 /* The parsed document `name`. */
 struct json *layout_json(struct layout *l, const char *name, struct rt_err *e);
+/* Its bytes, at most 16 MiB; appended. */
+int layout_bytes(struct layout *l, const char *name, struct str *text, struct rt_err *e);
 /* The document a descriptor means: size and digest are verified.  text: the bytes, or NULL. */
 struct json *layout_document(struct layout *l, const struct descriptor *d, struct str *text, struct rt_err *e);
 char *blob_name(const char *digest); /* blobs/sha256/HEX, malloc'd */
@@ -80,6 +85,8 @@ int oci_find(struct layout *l, const char *tag, const char *digest, const struct
 /* The same at the top level only: what the name stands for, perhaps an index. */
 int oci_top(struct layout *l, const char *tag, const char *digest, const struct platform *p, struct descriptor *d,
             struct rt_err *e);
+/* The entry of an index that suits a platform best. */
+int oci_choose(struct layout *l, const struct json *index, const struct platform *p, struct descriptor *d, struct rt_err *e);
 bool oci_is_index(const struct descriptor *d, const struct json *document);
 /* Whether an index entry carries the name. */
 bool oci_entry_named(const struct json *entry, const char *tag);
@@ -93,12 +100,20 @@ struct place {
 /* `location` as image_open has it, or the store for `ref`. */
 int place_open(struct store *s, struct place *p, const char *ref, const char *location, struct rt_err *e);
 void place_close(struct place *p);
+/* The same; an image named by reference is looked for in a registry when the store lacks it. */
+int place_fetch(struct store *s, struct place *p, const char *ref, const char *location, const char *platform, struct rt_err *e);
 
 /* Copies a blob to blobs/sha256/ below dirfd, verifying it; one that is there already stays. */
 int blob_put(int dirfd, const struct blob *b, const char *digest, uint64_t size, const char *what, struct rt_err *e);
 
-/* The same for an image or index and all it names. */
+/* The same for an image or index and all it names; blobs that `to` has may be missing in `l`. */
 int oci_copy(struct layout *l, int to, const struct json *entry, struct rt_err *e);
+
+/* `entry` (consumed) becomes what the store's images/ has under `name`. */
+int images_name(struct store *s, struct json *entry, const char *name, struct rt_err *e);
+
+/* The index of a layout with `entry` (consumed) in place of what had its name; blobs have to be there, and the directory locked. */
+int images_put(int images, struct json *entry, const char *name, struct rt_err *e);
 
 /* A blob as a reader that says RT_DIGEST when the file is shorter than `size`. */
 struct reader *blob_reader_open(const struct blob *b, const char *what);
@@ -120,6 +135,9 @@ void layer_meta_free(struct layer_meta *m);
 /* The name of the layer to use on top of `lower`: itself, or a copy of it whose implied directories (those without an
    entry in its tar) look as they do below.  Malloc'd, NULL with e. */
 char *layer_settle(struct store *s, const char *layer, const struct list *lower, struct rt_err *e);
+/* A blob into the directory dirfd; both its digest and that of the tar in it are verified. */
+int layer_unpack(const struct blob *b, const struct descriptor *d, const char *diffid, int dirfd, struct list *implied,
+                 uint64_t *size, const char *what, struct rt_err *e);
 /* The tar of a layer. */
 int layer_write(struct store *s, const char *layer, int64_t epoch, struct writer *w, struct rt_err *e);
 

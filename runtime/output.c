@@ -7,104 +7,28 @@
 #include <unistd.h>
 
 #include "output.h"
-
-struct output {
-	enum export_kind kind;
-	enum export_compression compression;
-	int level;
-	char *dest;
-};
-
-static char *
-field(const char *csv, const char *key)
-{
-	size_t n = strlen(key);
-
-	for (const char *p = csv; p != NULL; p = strchr(p, ',')) {
-		p += *p == ',';
-		if (strncmp(p, key, n) == 0 && p[n] == '=')
-			return rt_strndup(p + n + 1, strcspn(p + n + 1, ","));
-	}
-	return NULL;
-}
-
-static bool
-is_false(const char *s)
-{
-	return s != NULL && (strcmp(s, "false") == 0 || strcmp(s, "0") == 0);
-}
-
-static int
-parse_type(const char *spec, struct output *out, struct rt_err *e)
-{
-	cleanup_free char *type = field(spec, "type"), *tar = field(spec, "tar"), *how = field(spec, "compression"),
-	                  *level = field(spec, "compression-level");
-
-	out->dest = field(spec, "dest");
-	if (out->dest == NULL)
-		out->dest = field(spec, "destination");
-	if (strcmp(type, "oci") == 0)
-		out->kind = is_false(tar) ? EXPORT_OCI_DIR : EXPORT_OCI_TAR;
-	else if (strcmp(type, "docker") == 0)
-		out->kind = EXPORT_DOCKER;
-	else if (strcmp(type, "local") == 0)
-		out->kind = EXPORT_ROOTFS_DIR;
-	else if (strcmp(type, "tar") == 0)
-		out->kind = EXPORT_ROOTFS_TAR;
-	else
-		return rt_fail_status(e, RT_USAGE, "--output %s: the types are oci, docker, tar and local", spec);
-	if (how != NULL && strcmp(how, "gzip") == 0)
-		out->compression = COMPRESS_GZIP;
-	else if (how != NULL && strcmp(how, "zstd") == 0)
-		out->compression = COMPRESS_ZSTD;
-	else if (how != NULL && strcmp(how, "uncompressed") != 0)
-		return rt_fail_status(e, RT_USAGE, "--output %s: compression is gzip, zstd or uncompressed", spec);
-	if (level != NULL)
-		out->level = atoi(level);
-	if (out->dest == NULL && out->kind != EXPORT_ROOTFS_DIR && out->kind != EXPORT_OCI_DIR)
-		out->dest = rt_strdup("-");
-	return out->dest != NULL && *out->dest != '\0' ? 0 : rt_fail_status(e, RT_USAGE, "--output %s: there is no dest", spec);
-}
-
-static int
-parse(const char *spec, struct output *out, struct rt_err *e)
-{
-	static const struct {
-		const char *prefix;
-		enum export_kind kind;
-	} shorts[] = {
-		{ "oci:", EXPORT_OCI_DIR }, { "oci-archive:", EXPORT_OCI_TAR }, { "docker:", EXPORT_DOCKER },
-		{ "docker-archive:", EXPORT_DOCKER }, { "tar:", EXPORT_ROOTFS_TAR }, { "local:", EXPORT_ROOTFS_DIR },
-	};
-
-	*out = (struct output){ .compression = COMPRESS_NONE, .level = 6 };
-	if (strncmp(spec, "type=", 5) == 0 || strstr(spec, ",type=") != NULL)
-		return parse_type(spec, out, e);
-	for (size_t i = 0; i < sizeof(shorts) / sizeof(shorts[0]); i++) {
-		size_t n = strlen(shorts[i].prefix);
-
-		if (strncmp(spec, shorts[i].prefix, n) == 0 && spec[n] != '\0') {
-			out->kind = shorts[i].kind;
-			out->dest = rt_strdup(spec + n);
-			return 0;
-		}
-	}
-	if (*spec == '\0')
-		return rt_fail_status(e, RT_USAGE, "--output is empty");
-	/* docker's short forms: a directory, or the tar on standard output */
-	out->kind = strcmp(spec, "-") == 0 ? EXPORT_ROOTFS_TAR : EXPORT_ROOTFS_DIR;
-	out->dest = rt_strdup(spec);
-	return 0;
-}
+#include "registry.h"
 
 int
 output_check(const struct build_options *o, struct rt_err *e)
 {
-	for (size_t i = 0; i < o->outputs.n; i++) {
-		struct output out;
-		int rc = parse(o->outputs.v[i], &out, e);
+	unsigned to_stdout = 0;
 
-		free(out.dest);
+	for (size_t i = 0; i < o->outputs.n; i++) {
+		struct output_spec out;
+		int rc = output_parse(o->outputs.v[i], &out, e);
+
+		for (size_t k = 0; rc == 0 && k < o->annotations.n; k++)
+			rc = output_annotation(&out, o->annotations.v[k], e);
+		if (rc == 0 && (out.push || out.keep) && out.names.n == 0 && o->tags.n == 0)
+			rc = rt_fail_status(e, RT_USAGE, "--output %s: the image has no name: give one with --tag or name=", o->outputs.v[i]);
+		if (rc == 0 && out.push)
+			rc = net_allowed("the registry to push to", e);
+		if (rc == 0 && out.dest != NULL && strcmp(out.dest, "-") == 0 && !out.push && !out.keep && to_stdout++ > 0)
+			rc = rt_fail_status(e, RT_USAGE, "--output %s: only one output can go to standard output", o->outputs.v[i]);
+		if (rc == 0 && to_stdout == 1 && isatty(STDOUT_FILENO))
+			rc = rt_fail_status(e, RT_USAGE, "--output %s: a terminal cannot take that: give a dest", o->outputs.v[i]);
+		output_spec_free(&out);
 		if (rc < 0)
 			return -1;
 	}
@@ -150,22 +74,32 @@ final_config(struct build *b, size_t *len)
 	return out;
 }
 
-/* Without --output a tagged image goes into the store, where a later FROM finds it. */
+/* Under its names into the store, where a later FROM finds it, and to registries. */
 static int
-keep(struct build *b, const struct export_image *im, char digest[72], struct rt_err *e)
+deliver(struct build *b, const struct export_image *im, const struct output_spec *out, struct export_result *r, struct rt_err *e)
 {
 	char *tmp = NULL, *dir, *location;
+	struct descriptor top = { 0 };
+	struct layout l = { .dirfd = -1, .fd = -1 };
 	int lock = -1, rc;
 
 	if (store_tmp(&b->store, &tmp, &lock, e) < 0)
 		return -1;
 	dir = rt_printf("%s/%s/image", b->store.path, tmp);
-	rc = image_export(&b->store, im, EXPORT_OCI_DIR, COMPRESS_NONE, 0, dir, digest, e);
-	location = rt_printf("oci-layout://%s@%s", dir, digest);
-	for (size_t i = 0; rc == 0 && i < b->o->tags.n; i++)
-		rc = image_import(&b->store, location, b->o->tags.v[i], e);
-	if (rc == 0)
-		rc = rt_remove_tree(b->store.fd, tmp, e);
+	rc = image_export(&b->store, im, EXPORT_OCI_DIR, dir, r, e);
+	location = rt_printf("oci-layout://%s@%s", dir, r->digest);
+	for (size_t i = 0; rc == 0 && out->keep && i < im->tags.n; i++)
+		rc = image_import(&b->store, location, im->tags.v[i], e);
+	if (rc == 0 && out->push) {
+		struct platform any;
+
+		if (platform_parse(b->o->platform, &any, e) < 0 || layout_open(&l, dir, -1, e) < 0 ||
+		    oci_top(&l, NULL, r->digest, &any, &top, e) < 0 || push_image(&b->store, &l, &top, &im->tags, e) < 0)
+			rc = -1;
+	}
+	layout_close(&l);
+	descriptor_free(&top);
+	rt_remove_tree(b->store.fd, tmp, rc == 0 ? e : &(struct rt_err){ 0 });
 	rt_close_fd(&lock);
 	free(location);
 	free(dir);
@@ -176,49 +110,109 @@ keep(struct build *b, const struct export_image *im, char digest[72], struct rt_
 static int
 write_note(const char *path, const char *text, struct rt_err *e)
 {
-	return path == NULL ? 0 : rt_write_file(AT_FDCWD, path, text, strlen(text), 0644, e);
+	return path == NULL ? 0 : rt_write_named(path, text, strlen(text), e);
 }
 
-static int
-write_notes(struct build *b, const char *digest, struct rt_err *e)
+/* The names in full, with commas between them: what buildx calls image.name. */
+static char *
+full_names(const struct list *names)
 {
-	struct json *meta;
-	struct str text = { 0 };
-	int rc;
+	struct str all = { 0 };
 
-	if (*digest == '\0')
-		return 0;
-	meta = json_new(JSON_OBJECT);
-	json_set_string(meta, "containerimage.digest", digest);
-	if (b->o->tags.n > 0)
-		json_set_string(meta, "image.name", b->o->tags.v[0]);
+	str_add(&all, "", 0);
+	for (size_t i = 0; i < names->n; i++) {
+		struct rt_err ignored;
+		struct ref r;
+
+		if (ref_parse(names->v[i], &r, &ignored) < 0)
+			continue;
+		cleanup_free char *full = ref_full(&r);
+
+		str_printf(&all, "%s%s", all.len > 0 ? "," : "", full);
+		ref_free(&r);
+	}
+	return all.s;
+}
+
+/* --iidfile: what docker calls the image's id, the digest of its config.  --metadata-file: as buildx names things. */
+static int
+write_notes(struct build *b, const struct export_result *r, const struct list *names, struct rt_err *e)
+{
+	struct json *meta = json_new(JSON_OBJECT);
+	cleanup_free char *full = full_names(names);
+	struct str text = { 0 };
+	int rc = 0;
+
+	if (r->digest[0] != '\0') {
+		json_set_string(meta, "containerimage.config.digest", r->config);
+		json_set(meta, "containerimage.descriptor", descriptor_json(OCI_MANIFEST, r->digest, r->size));
+		json_set_string(meta, "containerimage.digest", r->digest);
+		if (*full != '\0')
+			json_set_string(meta, "image.name", full);
+		rc = write_note(b->o->iidfile, r->config, e);
+	} else if (b->o->iidfile != NULL) {
+		rt_warn("--iidfile: no image was made, only files");
+	}
 	json_write(meta, &text);
 	str_putc(&text, '\n');
 	json_free(meta);
-	rc = write_note(b->o->iidfile, digest, e);
 	if (rc == 0)
 		rc = write_note(b->o->metadata_file, text.s, e);
 	str_free(&text);
 	return rc;
 }
 
+/* Those of "PLATFORM KEY=VALUE" that are for our platform; a later one of the same key wins when it is written. */
 static void
-report(struct build *b, const char *digest, const char *where)
+select_annotations(const struct build *b, const struct list *from, struct list *to)
 {
-	if (b->o->progress == PROGRESS_QUIET) {
-		if (*digest != '\0')
-			dprintf(STDOUT_FILENO, "%s\n", digest);
-	} else if (b->o->progress != PROGRESS_JSON) {
-		dprintf(STDERR_FILENO, "%-10s %s%s%s\n", "image", digest, *digest != '\0' ? " -> " : "", where);
+	struct platform ours, theirs;
+	struct rt_err ignored;
+
+	for (size_t i = 0; i < from->n; i++) {
+		const char *blank = strchr(from->v[i], ' ');
+		cleanup_free char *platform = rt_strndup(from->v[i], (size_t)(blank - from->v[i]));
+		cleanup_free char *own = rt_printf("%s/%s%s%s", b->os, b->arch, b->variant != NULL ? "/" : "", b->variant != NULL ? b->variant : "");
+
+		if (*platform != '\0' && (platform_parse(platform, &theirs, &ignored) < 0 || platform_parse(own, &ours, &ignored) < 0 ||
+		                          memcmp(&ours, &theirs, sizeof(ours)) != 0))
+			continue;
+		list_add(to, blank + 1);
 	}
+}
+
+static int
+write_one(struct build *b, struct export_image *im, struct output_spec *out, struct export_result *r, struct rt_err *e)
+{
+	struct export_image one = *im;
+	int rc = 0;
+
+	for (size_t k = 0; rc == 0 && k < b->o->annotations.n; k++)
+		rc = output_annotation(out, b->o->annotations.v[k], e);
+	one.annotations = one.descriptor_annotations = (struct list){ 0 };
+	select_annotations(b, &out->annotations, &one.annotations);
+	select_annotations(b, &out->descriptor_annotations, &one.descriptor_annotations);
+	one.compression = out->compression;
+	one.level = out->level;
+	one.force = out->force;
+	one.squash = out->squash || b->o->squash;
+	if (out->names.n > 0)
+		one.tags = out->names;
+	if (rc == 0)
+		rc = out->keep || out->push ? deliver(b, &one, out, r, e) : image_export(&b->store, &one, out->kind, out->dest, r, e);
+	if (rc == 0 && r->digest[0] != '\0' && b->o->progress == PROGRESS_QUIET)
+		memcpy(b->quiet, r->config, sizeof(b->quiet));
+	list_free(&one.annotations);
+	list_free(&one.descriptor_annotations);
+	return rc;
 }
 
 int
 output_write(struct build *b, struct rt_err *e)
 {
-	struct export_image im = { .epoch = b->o->epoch, .os = b->os, .arch = b->arch, .variant = b->variant };
-	struct output out;
-	char digest[72] = "";
+	struct export_image im = { .epoch = b->o->epoch, .tags = b->o->tags };
+	struct export_result last = { 0 };
+	struct list names = { 0 };
 	size_t len;
 	char *config = final_config(b, &len);
 	int rc = stage_settle(b, b->target, e);
@@ -226,30 +220,33 @@ output_write(struct build *b, struct rt_err *e)
 	im.layers = b->target->layers;
 	im.config_json = config;
 	im.config_len = len;
-	im.tags = b->o->tags;
-	im.annotations = b->o->annotations;
 	im.os = json_string_at(b->target->end.config, "/os");
 	im.arch = json_string_at(b->target->end.config, "/architecture");
 	im.variant = json_string_at(b->target->end.config, "/variant");
-	for (size_t i = 0; rc == 0 && i < b->o->outputs.n; i++) {
-		char one[72] = "";
+	for (size_t i = 0; rc == 0 && i < b->o->outputs.n + (b->o->outputs.n == 0 && b->o->tags.n > 0); i++) {
+		/* without any --output the image goes into the store */
+		const char *spec = i < b->o->outputs.n ? b->o->outputs.v[i] : "type=image,compression=uncompressed";
+		struct output_spec out;
+		struct export_result r = { 0 };
 
-		rc = parse(b->o->outputs.v[i], &out, e);
+		rc = output_parse(spec, &out, e);
+		meter_begin(METER_EXPORT, i < b->o->outputs.n ? spec : b->o->tags.v[0], 0);
 		if (rc == 0)
-			rc = image_export(&b->store, &im, out.kind, out.compression, out.level, out.dest, one, e);
+			rc = write_one(b, &im, &out, &r, e);
+		meter_end();
 		if (rc == 0)
-			report(b, one, b->o->outputs.v[i]);
-		if (one[0] != '\0')
-			memcpy(digest, one, sizeof(digest));
-		free(out.dest);
+			progress_image(b, r.digest, i < b->o->outputs.n ? spec : b->o->tags.v[0]);
+		if (r.digest[0] != '\0')
+			last = r;
+		for (size_t k = 0; k < out.names.n; k++)
+			list_add(&names, out.names.v[k]);
+		output_spec_free(&out);
 	}
-	if (rc == 0 && b->o->outputs.n == 0 && b->o->tags.n > 0) {
-		rc = keep(b, &im, digest, e);
-		if (rc == 0)
-			report(b, digest, b->o->tags.v[0]);
-	}
+	if (rc == 0 && b->quiet[0] != '\0')
+		dprintf(STDOUT_FILENO, "%s\n", b->quiet);
 	if (rc == 0)
-		rc = write_notes(b, digest, e);
+		rc = write_notes(b, &last, names.n > 0 ? &names : &b->o->tags, e);
+	list_free(&names);
 	free(config);
 	return rc;
 }

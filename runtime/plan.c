@@ -55,6 +55,8 @@ from_option(struct plan_step *s, const char *word, struct rt_err *e)
 		s->platform = *v != '\0' ? v : NULL;
 	else if ((v = option(word, "pin")) != NULL)
 		s->pin = v;
+	else if ((v = option(word, "trigger")) != NULL)
+		list_add(&s->triggers, v);
 	else
 		return unknown(s, word, e);
 	return 0;

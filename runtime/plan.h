@@ -38,6 +38,7 @@ struct plan_step {
 	enum origin origin;
 	const char *from;        /* reference or stage id */
 	const char *platform, *pin;
+	struct list triggers;    /* from: the ONBUILD of the image that the stage begins with */
 	/* arg: NAME or NAME=VALUE; workdir: the path; copy, add: sources and destination; run: text or vector */
 	const char *const *args;
 	size_t nargs;

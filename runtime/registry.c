@@ -1,376 +1,319 @@
+/* Where a repository is, and how a registry is asked: scheme, mirrors, authentication, patience. */
 #include "registry.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-#include "http.h"
-#include "json.h"
-#include "oci.h"
-#include "ref.h"
-#include "sha256.h"
+enum { TRIES = 5 };
 
-#define ACCEPT OCI_MANIFEST ", " OCI_INDEX ", application/vnd.docker.distribution.manifest.v2+json, " \
-	"application/vnd.docker.distribution.manifest.list.v2+json"
+/* ---- the network, as the user allows it --------------------------------------------------------- */
 
-/* One pull: the registry, what is asked of it, and a directory that becomes an OCI layout. */
-struct pull {
-	struct ref ref;
-	char *host, *repository; /* docker.io and library/debian */
-	char *base;              /* https://registry-1.docker.io/v2/library/debian */
-	char *authorization;     /* NULL: none so far */
-	char *dir;               /* absolute */
-	const char *platform;
+int
+net_allowed(const char *what, struct rt_err *e)
+{
+	const char *off = getenv("DOCKCC_OFFLINE");
+
+	if (off == NULL || *off == '\0' || strcmp(off, "0") == 0)
+		return 0;
+	return rt_fail(e, 0, "%s is not here, and %s", what,
+	               getenv("DOCKCC_BUNDLE") != NULL ? "a bundle fetches nothing" : "the network is forbidden (--offline)");
+}
+
+bool
+net_option(const char *word)
+{
+	if (strcmp(word, "--offline") == 0)
+		setenv("DOCKCC_OFFLINE", "1", 1);
+	else if (strcmp(word, "--pull") == 0)
+		setenv("DOCKCC_PULL", "1", 1);
+	else if (strncmp(word, "--tls-ca=", 9) == 0)
+		setenv("DOCKCC_TLS_CA", word + 9, 1);
+	else
+		return false;
+	return true;
+}
+
+/* ---- $DOCKCC_REGISTRIES -------------------------------------------------------------------------
+   Lines of words; "#" begins a comment.
+     HOST[:PORT] http          spoken to without TLS
+     HOST[:PORT] https         with TLS, also on this machine
+     HOST[:PORT] ca FILE       the roots to trust for it
+     HOST[:PORT] mirror URL    tried before it for pulls, several in their order */
+
+struct rules {
+	struct list mirrors;
+	char *ca;
+	int tls; /* -1: as usual, 0, 1 */
 };
 
-static bool
-plain_http(const char *host)
+static void
+rules_free(struct rules *r)
 {
-	const char *list = getenv("DOCKCC_INSECURE_REGISTRIES");
-	size_t n = strlen(host);
-
-	if (strncmp(host, "localhost:", 10) == 0 || strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0)
-		return getenv("DOCKCC_TLS_CA") == NULL;
-	for (; list != NULL && *list != '\0'; list += strcspn(list, ",") + (list[strcspn(list, ",")] == ','))
-		if (strncmp(list, host, n) == 0 && (list[n] == ',' || list[n] == '\0'))
-			return true;
-	return false;
+	list_free(&r->mirrors);
+	free(r->ca);
 }
 
 static int
-begin(struct pull *p, const char *ref, struct rt_err *e)
+rule(struct rules *out, char *line, const char *host, struct rt_err *e)
 {
-	const char *slash;
+	char *save = NULL, *who = strtok_r(line, " \t\r", &save), *what, *value;
 
-	if (ref_parse(ref, &p->ref, e) < 0)
-		return -1;
-	slash = strchr(p->ref.name, '/');
-	p->host = rt_strndup(p->ref.name, (size_t)(slash - p->ref.name));
-	p->repository = rt_strdup(slash + 1);
-	p->base = rt_printf("%s://%s/v2/%s", plain_http(p->host) ? "http" : "https",
-	                    strcmp(p->host, "docker.io") == 0 ? "registry-1.docker.io" : p->host, p->repository);
+	if (who == NULL)
+		return 0;
+	what = strtok_r(NULL, " \t\r", &save);
+	value = strtok_r(NULL, " \t\r", &save);
+	if (what == NULL)
+		return rt_fail_status(e, RT_USAGE, "$DOCKCC_REGISTRIES: nothing is said about %s", who);
+	if (strcmp(what, "mirror") == 0 && value != NULL) {
+		if (strncmp(value, "http://", 7) != 0 && strncmp(value, "https://", 8) != 0)
+			return rt_fail_status(e, RT_USAGE, "$DOCKCC_REGISTRIES: the mirror %s is not http:// or https://", value);
+		if (strcasecmp(who, host) == 0)
+			list_add(&out->mirrors, value);
+	} else if (strcmp(what, "ca") == 0 && value != NULL) {
+		if (strcasecmp(who, host) == 0) {
+			free(out->ca);
+			out->ca = rt_strdup(value);
+		}
+	} else if ((strcmp(what, "http") == 0 || strcmp(what, "https") == 0) && value == NULL) {
+		if (strcasecmp(who, host) == 0)
+			out->tls = what[4] == 's';
+	} else {
+		return rt_fail_status(e, RT_USAGE, "$DOCKCC_REGISTRIES: %s %s: want http, https, ca FILE or mirror URL", who, what);
+	}
 	return 0;
 }
 
-static void
-end(struct pull *p)
-{
-	ref_free(&p->ref);
-	free(p->host);
-	free(p->repository);
-	free(p->base);
-	if (p->authorization != NULL)
-		explicit_bzero(p->authorization, strlen(p->authorization));
-	free(p->authorization);
-	free(p->dir);
-}
-
-static char *
-read_text(const char *path, size_t *len, struct rt_err *e)
-{
-	struct str b = { 0 };
-
-	if (rt_read_file(AT_FDCWD, path, JSON_MAX_BYTES, &b, e) < 0)
-		return NULL;
-	str_add(&b, "", 0);
-	*len = b.len;
-	return b.s != NULL ? b.s : rt_strdup("");
-}
-
-/* ---- authentication: distribution spec "token", RFC 6750, RFC 7617 -------------------------------- */
-
-/* The value of name="..." in a challenge; malloc'd or NULL. */
-static char *
-parameter(const char *challenge, const char *name)
-{
-	size_t n = strlen(name);
-
-	for (const char *p = challenge; (p = strcasestr(p, name)) != NULL; p += n)
-		if ((p[-1] == ' ' || p[-1] == ',') && p[n] == '=' && p[n + 1] == '"')
-			return rt_strndup(p + n + 2, strcspn(p + n + 2, "\""));
-	return NULL;
-}
-
-static void
-url_encode(struct str *b, const char *s)
-{
-	for (; *s != '\0'; s++) {
-		if (isalnum((unsigned char)*s) || strchr("-._~", *s) != NULL)
-			str_putc(b, *s);
-		else
-			str_printf(b, "%%%02X", (unsigned char)*s);
-	}
-}
-
 static int
-get_token(struct pull *p, const char *challenge, struct rt_err *e)
+rules_read(struct rules *out, const char *host, struct rt_err *e)
 {
-	cleanup_free char *realm = parameter(challenge, "realm"), *service = parameter(challenge, "service"), *given = parameter(challenge, "scope"),
-	                  *path = rt_printf("%s/token", p->dir), *basic = credentials_basic(p->host);
-	struct str url = { 0 };
-	struct json *j = NULL;
-	const char *token;
-	char *text = NULL;
-	size_t len;
-	int status, rc;
-
-	if (realm == NULL || (strncmp(realm, "https://", 8) != 0 && !(plain_http(p->host) && strncmp(realm, "http://", 7) == 0)))
-		return rt_fail(e, 0, "%s asks for a token without saying where", p->host);
-	str_printf(&url, "%s%cservice=", realm, strchr(realm, '?') != NULL ? '&' : '?');
-	url_encode(&url, service != NULL ? service : "");
-	str_puts(&url, "&scope=");
-	if (given == NULL)
-		given = rt_printf("repository:%s:pull", p->repository);
-	url_encode(&url, given);
-	rc = http_fetch(&(struct http_get){ .url = url.s, .output = path, .authorization = basic }, 1, &status, e);
-	if (rc == 0 && status != 200)
-		rc = rt_fail(e, 0, "%s gives no token for %s: status %d", p->host, p->repository, status);
-	if (rc == 0 && ((text = read_text(path, &len, e)) == NULL || (j = json_parse(text, len, "the token", e)) == NULL))
-		rc = -1;
-	unlink(path);
-	token = j != NULL ? json_string_at(j, "/token") : NULL;
-	if (token == NULL && j != NULL)
-		token = json_string_at(j, "/access_token");
-	if (rc == 0 && token == NULL)
-		rc = rt_fail(e, 0, "%s answers without a token", realm);
-	if (rc == 0)
-		p->authorization = rt_printf("Bearer %s", token);
-	json_free(j);
-	free(text);
-	str_free(&url);
-	return rc;
-}
-
-/* After a 401: what the registry wants, from its answer's headers. */
-static int
-authenticate(struct pull *p, const char *headers, struct rt_err *e)
-{
-	size_t len;
-	char *text = read_text(headers, &len, e), *line, *rest = text;
-	int rc = -2;
-
-	if (text == NULL)
-		return -1;
-	while (rc == -2 && (line = strsep(&rest, "\n")) != NULL) {
-		if (strncasecmp(line, "www-authenticate:", 17) != 0)
-			continue;
-		line += 17 + strspn(line + 17, " ");
-		if (strncasecmp(line, "bearer ", 7) == 0) {
-			rc = get_token(p, line, e);
-		} else if (strncasecmp(line, "basic", 5) == 0) {
-			p->authorization = credentials_basic(p->host);
-			rc = p->authorization != NULL ? 0 : rt_fail(e, 0, "%s wants a user and a password; docker's config.json has none for it", p->host);
-		}
-	}
-	free(text);
-	return rc == -2 ? rt_fail(e, 0, "%s refuses access and does not say what it wants", p->host) : rc;
-}
-
-/* ---- manifests and blobs ------------------------------------------------------------------------------ */
-
-/* Fetches a manifest by tag or digest into dir/manifest. */
-static int
-get_manifest(struct pull *p, const char *what, struct rt_err *e)
-{
-	cleanup_free char *url = rt_printf("%s/manifests/%s", p->base, what), *path = rt_printf("%s/manifest", p->dir),
-	                  *headers = rt_printf("%s/headers", p->dir);
-	int status;
-
-	for (int try = 0; try < 2; try++) {
-		struct http_get get = { .url = url, .output = path, .headers = headers, .authorization = p->authorization, .accept = ACCEPT };
-
-		unlink(headers);
-		if (http_fetch(&get, 1, &status, e) < 0)
-			return -1;
-		if (status != 401 || p->authorization != NULL)
-			break;
-		if (authenticate(p, headers, e) < 0)
-			return -1;
-	}
-	unlink(headers);
-	if (status == 404)
-		return rt_fail(e, 0, "%s has no %s", p->host, what);
-	return status == 200 ? 0 : rt_fail(e, 0, "%s answers with status %d", p->host, status);
-}
-
-/* Reads dir/manifest, checks its digest (NULL: whatever it is) and makes it a blob of the layout. */
-static struct json *
-take_manifest(struct pull *p, const char *want, char digest[72], size_t *size, struct rt_err *e)
-{
-	cleanup_free char *path = rt_printf("%s/manifest", p->dir), *blob = NULL;
-	struct json *j = NULL;
-	struct sha256 h;
-	char *text = read_text(path, size, e);
-
-	if (text == NULL)
-		return NULL;
-	sha256_init(&h);
-	sha256_update(&h, text, *size);
-	sha256_digest(&h, digest);
-	if (want != NULL && strcmp(want, digest) != 0)
-		rt_fail_status(e, RT_DIGEST, "%s sent a manifest with the digest %s instead of %s", p->host, digest, want);
-	else
-		j = json_parse(text, *size, "the manifest", e);
-	blob = rt_printf("%s/blobs/sha256/%s", p->dir, digest + 7);
-	if (j != NULL && rename(path, blob) < 0) {
-		rt_fail(e, errno, "rename to %s", blob);
-		json_free(j);
-		j = NULL;
-	}
-	free(text);
-	return j;
-}
-
-/* The manifest of an index that suits the platform best; NULL when none does. */
-static const char *
-choose(const struct json *index, const char *platform, struct rt_err *e)
-{
-	const struct json *list = json_at(index, "/manifests");
-	const char *best = NULL;
-	struct platform want;
-	int score = 0;
-
-	if (platform_parse(platform, &want, e) < 0)
-		return NULL;
-	for (size_t i = 0; list != NULL && i < list->n; i++) {
-		const char *os = json_string_at(list->v[i], "/platform/os"), *arch = json_string_at(list->v[i], "/platform/architecture"),
-		           *digest = json_string_at(list->v[i], "/digest");
-		int s = os != NULL && arch != NULL && digest != NULL && digest_valid(digest)
-			? platform_score(&want, os, arch, json_string_at(list->v[i], "/platform/variant")) : 0;
-
-		if (s > score) {
-			score = s;
-			best = digest;
-		}
-	}
-	if (best == NULL)
-		rt_fail(e, 0, "no manifest for %s/%s", want.os, want.arch);
-	return best;
-}
-
-/* Config and layers, several at once; what they are is verified when they are copied into the store. */
-static int
-get_blobs(struct pull *p, const struct json *manifest, struct rt_err *e)
-{
-	const struct json *config = json_need(manifest, "/config", JSON_OBJECT, "the manifest", e);
-	const struct json *layers = config != NULL ? json_need(manifest, "/layers", JSON_ARRAY, "the manifest", e) : NULL;
-	struct list urls = { 0 }, files = { 0 };
-	struct http_get *gets;
-	int rc = 0, status = 0;
-
-	if (layers == NULL)
-		return -1;
-	gets = rt_alloc((layers->n + 1) * sizeof(*gets));
-	for (size_t i = 0; rc == 0 && i <= layers->n; i++) {
-		const char *digest = json_string_at(i < layers->n ? layers->v[i] : config, "/digest");
-		char *url, *file;
-
-		if (digest == NULL || !digest_valid(digest)) {
-			rc = rt_fail_status(e, RT_DIGEST, "the manifest has a descriptor without a sha256 digest");
-			break;
-		}
-		url = rt_printf("%s/blobs/%s", p->base, digest);
-		file = rt_printf("%s/blobs/sha256/%s", p->dir, digest + 7);
-		list_add(&urls, url);
-		list_add(&files, file);
-		gets[i] = (struct http_get){ .url = urls.v[i], .output = files.v[i], .authorization = p->authorization };
-		free(url);
-		free(file);
-	}
-	/* the list's strings do not move, its array does */
-	for (size_t i = 0; rc == 0 && i <= layers->n; i++) {
-		gets[i].url = urls.v[i];
-		gets[i].output = files.v[i];
-	}
-	if (rc == 0)
-		rc = http_fetch(gets, layers->n + 1, &status, e);
-	if (rc == 0 && status != 200)
-		rc = rt_fail(e, 0, "%s answers with status %d for a blob", p->host, status);
-	free(gets);
-	list_free(&urls);
-	list_free(&files);
-	return rc;
-}
-
-static int
-write_layout(struct pull *p, const char *digest, size_t size, struct rt_err *e)
-{
-	struct json *index = json_new(JSON_OBJECT), *entry = descriptor_json(OCI_MANIFEST, digest, size);
+	const char *path = getenv("DOCKCC_REGISTRIES"), *ca = getenv("DOCKCC_TLS_CA");
 	struct str text = { 0 };
-	int dir = open(p->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc;
+	char *save = NULL;
+	int rc = 0;
 
-	json_set(index, "schemaVersion", json_new_int(2));
-	json_push(json_set(index, "manifests", json_new(JSON_ARRAY)), entry);
-	json_write(index, &text);
-	json_free(index);
-	rc = dir < 0 ? rt_fail(e, errno, "open %s", p->dir) : rt_write_file(dir, "index.json", text.s, text.len, 0600, e);
-	if (rc == 0)
-		rc = rt_write_file(dir, "oci-layout", "{\"imageLayoutVersion\":\"1.0.0\"}", 30, 0600, e);
-	rt_close_fd(&dir);
+	*out = (struct rules){ .tls = -1, .ca = ca != NULL && *ca != '\0' ? rt_strdup(ca) : NULL };
+	if (path == NULL || *path == '\0')
+		return 0;
+	if (rt_read_file(AT_FDCWD, path, 1 << 20, &text, e) < 0)
+		rc = rt_prefix(e, "$DOCKCC_REGISTRIES");
+	for (char *line = rc == 0 ? strtok_r(text.s, "\n", &save) : NULL; rc == 0 && line != NULL; line = strtok_r(NULL, "\n", &save)) {
+		line[strcspn(line, "#")] = '\0';
+		rc = rule(out, line, host, e);
+	}
 	str_free(&text);
+	if (rc < 0)
+		rules_free(out);
 	return rc;
 }
 
-static int
-fetch_all(struct pull *p, struct rt_err *e)
-{
-	char digest[72], child[72];
-	struct json *j = NULL;
-	size_t size;
-	const char *best;
-	int rc = get_manifest(p, p->ref.digest != NULL ? p->ref.digest : p->ref.tag, e);
+/* ---- places ------------------------------------------------------------------------------------- */
 
-	if (rc < 0 || (j = take_manifest(p, p->ref.digest, digest, &size, e)) == NULL)
-		return -1;
-	if (json_at(j, "/manifests") != NULL) {
-		if ((best = choose(j, p->platform, e)) == NULL) {
-			json_free(j);
-			return -1;
+static bool
+is_loopback(const char *host)
+{
+	return (strncmp(host, "localhost", 9) == 0 && (host[9] == '\0' || host[9] == ':')) || strncmp(host, "127.", 4) == 0 ||
+	       strncmp(host, "[::1]", 5) == 0;
+}
+
+/* A registry on this machine speaks plain HTTP unless it answers that with 400, as TLS servers do, or not at all. */
+static void
+settle_scheme(struct registry *r)
+{
+	cleanup_free char *url = NULL;
+	struct rt_err e;
+	struct http h;
+	bool refused;
+
+	if (r->known)
+		return;
+	r->known = true;
+	url = rt_printf("%s/v2/", r->base);
+	http_init(&h, "GET", url);
+	refused = http_exchange(&h, &e) < 0;
+	if (refused || h.status == 400) {
+		char *base = rt_printf("https%s", r->base + 4);
+
+		http_again(&h);
+		free(h.url);
+		h.url = rt_printf("%s/v2/", base);
+		h.ca = r->ca;
+		if (!refused || http_exchange(&h, &e) == 0) {
+			free(r->base);
+			r->base = base;
+		} else {
+			free(base);
 		}
-		memcpy(child, best, sizeof(child));
-		json_free(j);
-		j = NULL;
-		if (get_manifest(p, child, e) < 0 || (j = take_manifest(p, child, digest, &size, e)) == NULL)
+	}
+	http_free(&h);
+}
+
+static struct registry *
+place(const char *name, const char *actions, unsigned nth, struct rt_err *e)
+{
+	size_t n = strcspn(name, "/");
+	struct registry *r = rt_alloc(sizeof(*r));
+	struct rules rules;
+
+	r->name = rt_strdup(name);
+	r->host = rt_strndup(name, n);
+	r->repository = rt_strdup(name[n] == '/' ? name + n + 1 : "");
+	r->scope = rt_printf("repository:%s:%s", r->repository, actions);
+	if (rules_read(&rules, r->host, e) < 0)
+		return NULL;
+	r->known = true;
+	r->ca = rules.ca;
+	rules.ca = NULL;
+	if (strcmp(actions, "pull") != 0)
+		nth += (unsigned)rules.mirrors.n;
+	if (nth < rules.mirrors.n) {
+		size_t len = strlen(rules.mirrors.v[nth]);
+
+		while (len > 0 && rules.mirrors.v[nth][len - 1] == '/')
+			len--;
+		r->base = rt_strndup(rules.mirrors.v[nth], len);
+		free(r->host); /* credentials are the mirror's own */
+		r->host = rt_strndup(strstr(r->base, "://") + 3, strcspn(strstr(r->base, "://") + 3, "/"));
+		r->mirror = true;
+	} else if (nth == rules.mirrors.n) {
+		bool tls = rules.tls > 0 || (rules.tls < 0 && !is_loopback(r->host));
+
+		r->base = rt_printf("%s://%s", tls ? "https" : "http", strcmp(r->host, "docker.io") == 0 ? "registry-1.docker.io" : r->host);
+		r->known = rules.tls >= 0 || tls;
+	}
+	rules_free(&rules);
+	return r;
+}
+
+static void
+place_free(struct registry *r)
+{
+	free(r->name);
+	free(r->host);
+	free(r->repository);
+	free(r->scope);
+	free(r->ca);
+	free(r);
+}
+
+struct registry *
+registry_get(const char *name, const char *actions, unsigned nth, struct rt_err *e)
+{
+	static struct known {
+		struct registry *r;
+		char *key;
+	} *all;
+	static size_t n;
+	cleanup_free char *key = rt_printf("%s %s %u", name, actions, nth);
+	struct registry *r;
+
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(all[i].key, key) == 0)
+			return all[i].r;
+	e->text[0] = '\0';
+	r = place(name, actions, nth, e);
+	if (r == NULL)
+		return NULL;
+	if (r->base == NULL) {
+		place_free(r);
+		return NULL;
+	}
+	settle_scheme(r);
+	all = rt_grow(all, (n + 1) * sizeof(*all));
+	all[n++] = (struct known){ r, rt_strdup(key) };
+	return r;
+}
+
+void
+registry_add_scope(struct registry *r, const char *repository)
+{
+	char *scope = rt_printf("%s repository:%s:pull", r->scope, repository);
+
+	free(r->scope);
+	r->scope = scope;
+}
+
+char *
+registry_url(const struct registry *r, const char *path)
+{
+	return rt_printf("%s/v2/%s/%s", r->base, r->repository, path);
+}
+
+/* ---- questions ---------------------------------------------------------------------------------- */
+
+static int
+ask_once(struct registry *r, struct http *h, struct rt_err *e)
+{
+	cleanup_free char *url = rt_strdup(h->url);
+	bool follow = strcmp(h->method, "GET") == 0 || strcmp(h->method, "HEAD") == 0;
+
+	h->ca = r->ca;
+	for (int tries = 0;; tries++) {
+		bool here = http_same_origin(url, r->base);
+
+		free(h->url);
+		h->url = rt_strdup(url);
+		/* an upload may be sent elsewhere: not with our credentials */
+		h->authorization = here ? r->authorization : NULL;
+		if ((follow ? http_follow(h, e) : http_exchange(h, e)) < 0)
+			return -1;
+		if (h->status != 401 || tries > 0 || !here || !http_same_origin(h->url, url))
+			return 0;
+		if (registry_authorize(r, h, e) < 0)
 			return -1;
 	}
-	rc = get_blobs(p, j, e);
-	json_free(j);
-	return rc < 0 ? -1 : write_layout(p, digest, size, e);
 }
 
 int
-registry_pull(struct store *s, const char *ref, const char *platform, struct rt_err *e)
+registry_ask(struct registry *r, struct http *h, bool patient, struct rt_err *e)
 {
-	const char *offline = getenv("DOCKCC_OFFLINE");
-	struct pull p = { .platform = platform };
-	cleanup_free char *tmp = NULL, *blobs = NULL, *location = NULL;
-	cleanup_fd int lock = -1;
-	int rc;
+	cleanup_free char *url = rt_strdup(h->url);
 
-	if (offline != NULL && *offline != '\0')
-		return rt_fail(e, 0, "%s is not in the store, and DOCKCC_OFFLINE forbids to fetch it", ref);
-	if (begin(&p, ref, e) < 0 || store_tmp(s, &tmp, &lock, e) < 0) {
-		end(&p);
-		return -1;
+	for (unsigned n = 1;; n++) {
+		int rc = ask_once(r, h, e);
+		bool again = rc < 0 ? h->temporary : h->status == 429 || h->status == 408 || h->status >= 500;
+
+		r->dead = rc < 0 && again && patient && n == TRIES;
+		if (!again || !patient || n == TRIES)
+			return rc;
+		http_pause(h, n);
+		free(h->url);
+		h->url = rt_strdup(url);
 	}
-	p.dir = rt_printf("%s/%s", s->path, tmp);
-	blobs = rt_printf("%s/blobs/sha256", tmp);
-	location = rt_printf("oci-layout://%s", p.dir);
-	dprintf(STDERR_FILENO, "pulling    %s\n", ref);
-	rc = rt_mkdir_p(s->fd, blobs, 0700, e);
-	if (rc == 0)
-		rc = fetch_all(&p, e);
-	if (rc == 0)
-		rc = image_import(s, location, ref, e);
-	if (rc < 0)
-		rt_prefix(e, "pull %s", ref);
-	rt_remove_tree(s->fd, tmp, &(struct rt_err){ 0 });
-	end(&p);
-	return rc;
+}
+
+/* distribution-spec "Error Codes": {"errors": [{"code": ..., "message": ...}]}. */
+static char *
+error_text(const struct http *h)
+{
+	struct rt_err ignored;
+	struct json *j = h->body.len > 0 ? json_parse(h->body.s, h->body.len, "", &ignored) : NULL;
+	const char *code = json_string_at(j, "/errors/0/code"), *message = json_string_at(j, "/errors/0/message");
+	char *text = NULL;
+
+	if (message != NULL && *message != '\0')
+		text = rt_printf(" (%.200s)", message);
+	else if (code != NULL)
+		text = rt_printf(" (%.200s)", code);
+	json_free(j);
+	return text != NULL ? text : rt_strdup("");
+}
+
+int
+registry_refused(const struct registry *r, const struct http *h, const char *what, struct rt_err *e)
+{
+	cleanup_free char *detail = error_text(h), *where = http_shown(h->url);
+
+	where[strcspn(where + strcspn(where, "/") + 2, "/") + strcspn(where, "/") + 2] = '\0';
+	if (h->status == 401 || h->status == 403)
+		return rt_fail(e, 0, "%s refuses %s: status %d%s; %s for %s", where, what, h->status, detail,
+		               r->authorization != NULL ? "look at the credentials in docker's config.json" : "docker's config.json has no credentials", r->host);
+	if (h->status == 404)
+		return rt_fail(e, 0, "%s has no %s%s", where, what, detail);
+	return rt_fail(e, 0, "%s answers the question for %s with status %d%s", where, what, h->status, detail);
 }

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -151,14 +152,16 @@ enter_cwd(const struct job *j)
 	return 0;
 }
 
-/* stdin null, stdout and stderr the caller's pipe, nothing else (S5.5), before a path of the image is followed: none may
+/* stdin null (or a shell's input), stdout and stderr the caller's pipe, nothing else (S5.5), before a path of the image is followed: none may
    lead through /proc/self/fd to what we had open outside.  The pipe is a user's to open again by /dev/stdout. */
 static int
 set_descriptors(const struct job *j, int null)
 {
 	int out = j->s->out_fd < 3 ? fcntl(j->s->out_fd, F_DUPFD_CLOEXEC, 3) : j->s->out_fd;
 
-	if (null < 0)
+	if (j->s->in_fd > 0)
+		null = j->s->in_fd;
+	else if (null < 0)
 		null = open("/dev/null", O_RDONLY); /* not O_CLOEXEC: it may be 0 already */
 	if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
 		return rt_fail(j->e, errno, "standard input and output");
@@ -171,8 +174,8 @@ set_descriptors(const struct job *j, int null)
 }
 
 /* All signals as a fresh process has them: handlers go by themselves at exec, "ignored" would stay, execve(2). */
-static void
-set_signals(void)
+void
+run_signals(void)
 {
 	struct sigaction dfl = { .sa_handler = SIG_DFL };
 	sigset_t none;
@@ -267,7 +270,8 @@ become_command(const struct job *j)
 	if (caps_become(&j->user, j->s->insecure, sys_chroot, j->e) < 0)
 		return -1;
 	prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-	set_signals();
+	if (!j->confined) /* pid 1 of a session has done it */
+		run_signals();
 	rt_fail_status(j->e, 1, "%s: no such program", j->s->argv[0]);
 	return each_candidate(j, exec_candidate);
 }
@@ -280,6 +284,8 @@ prepare_process(const struct job *j)
 
 	if (setsid() < 0 || setrlimit(RLIMIT_CORE, &no_core) < 0)
 		return rt_fail(j->e, errno, "make a session without core files");
+	if (j->s->terminal && ioctl(0, TIOCSCTTY, 0) < 0)
+		return rt_fail(j->e, errno, "take the terminal");
 	umask(022);
 	return 0;
 }

@@ -212,6 +212,12 @@ pick(struct layout *l, const struct json *index, const char *tag, const char *di
 }
 
 int
+oci_choose(struct layout *l, const struct json *index, const struct platform *p, struct descriptor *d, struct rt_err *e)
+{
+	return pick(l, index, NULL, NULL, p, d, e);
+}
+
+int
 oci_top(struct layout *l, const char *tag, const char *digest, const struct platform *p, struct descriptor *d,
         struct rt_err *e)
 {

@@ -122,6 +122,7 @@ init_main(void *arg)
 	if (run_enter_root(j) < 0 || run_hostname(j) < 0 || caps_bound(!ns_in_chroot(), j->e) < 0 || seccomp_install(j->e) < 0)
 		init->memory->report.failed = true;
 	umask(022);
+	run_signals();
 	rt_hide_words();
 	do {
 		if (send(init->ctl, "", 1, MSG_NOSIGNAL) < 0 || recv(init->ctl, index, 2, 0) != 2)

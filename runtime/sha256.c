@@ -1,6 +1,7 @@
 #include <string.h>
 
-#if defined(__x86_64__)
+#if defined(__x86_64__) && defined(__GNUC__)
+#define SHA_EXTENSIONS
 #include <cpuid.h>
 #include <immintrin.h>
 #endif
@@ -51,7 +52,7 @@ blocks_portable(uint32_t h[8], const unsigned char *p, size_t n)
 	}
 }
 
-#if defined(__x86_64__)
+#ifdef SHA_EXTENSIONS
 /* Four rounds an instruction pair; the state lives as ABEF and CDGH (Intel SHA extensions). */
 __attribute__((target("sha,sse4.1,ssse3"))) static void
 blocks_sha(uint32_t h[8], const unsigned char *p, size_t n)
@@ -102,7 +103,7 @@ have_sha(void)
 static void
 blocks(uint32_t h[8], const unsigned char *p, size_t n)
 {
-#if defined(__x86_64__)
+#ifdef SHA_EXTENSIONS
 	static int known; /* 0 not asked yet, 1 yes, 2 no */
 
 	if (known == 0)

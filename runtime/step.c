@@ -1,6 +1,8 @@
 /* `dockcc-rt step`: the steps of one target of a Makefile.  The stage so far comes from the stamp of the target before. */
 #include "step.h"
+#include "lock.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,12 +31,16 @@ part_option(struct part *c, const char *word, struct rt_err *e)
 {
 	if (strncmp(word, "--stamp=", 8) == 0)
 		c->stamp = word + 8;
+	else if (strncmp(word, "--outcome=", 10) == 0)
+		c->outcome = word + 10;
 	else if (strncmp(word, "--after=", 8) == 0)
 		c->after = word + 8;
 	else if (strncmp(word, "--stage=", 8) == 0)
 		list_add(&c->stages, word + 8);
 	else if (strncmp(word, "--arg=", 6) == 0)
 		return read_arg(c, word + 6, e) < 0 ? -1 : 1;
+	else if (strcmp(word, "--if-cached") == 0)
+		c->if_cached = true;
 	else if (strcmp(word, "--counted") == 0)
 		c->counted = true;
 	else if (strncmp(word, "--build-arg=", 12) == 0 && strcmp(word + 12 + strcspn(word + 12, "="), "=(default)") == 0)
@@ -106,7 +112,7 @@ load_base(struct part *c, const struct plan_step *s, const struct list *base, st
 
 	if (base->n == 0)
 		return 0;
-	if (image_config(&c->b.store, s->from, build_location(&c->b, s->from), c->o.platform, &im, e) < 0)
+	if (lock_image(&c->b, s->from, e) < 0 || image_config(&c->b.store, s->from, build_location(&c->b, s->from), c->o.platform, &im, e) < 0)
 		return -1;
 	config = json_parse(im.config_json, im.config_len, s->from, e);
 	env = json_at(config, "/config/Env");
@@ -300,10 +306,13 @@ run_steps(struct part *c, struct stage_build *sb, struct rt_err *e)
 		missing = missing || !sb->units[i].cached;
 	sb->needed = true;
 	sb->done = !missing;
-	if (!missing) {
-		progress_cached(&c->b);
-		return 0;
+	if (missing && c->if_cached) {
+		e->text[0] = '\0';
+		e->status = RT_MISSING;
+		return -1;
 	}
+	progress_open(&c->b);
+	c->b.began = INT64_MAX; /* whoever else makes the layer does it for another reason */
 	return sched_run(&c->b, e);
 }
 
@@ -346,6 +355,8 @@ do_step(struct part *c, char **argv, struct rt_err *e)
 	if (part_open(c, e) < 0 || read_plan(c, argv, e) < 0)
 		return -1;
 	sb = c->b.target;
+	if (lock_stage(&c->b, sb->plan, e) < 0)
+		return -1;
 	if (needs_mode(sb->plan) && ns_enter(c->o.mode, &c->b.mode, e) < 0)
 		return -1;
 	if (begin_stage(c, sb, &keyed, e) < 0 || stage_steps(&c->b, sb, e) < 0)
@@ -359,10 +370,21 @@ do_step(struct part *c, char **argv, struct rt_err *e)
 
 /* The last line of a failure has the form that a failed step's has: see cmd_build. */
 static int
-report(const struct part *c, struct rt_err *e)
+report(struct part *c, struct rt_err *e)
 {
 	build_failed(&c->b, e);
 	return -1;
+}
+
+/* For dockcc-rt launch: this step came to its end.  One that was stopped from outside did not. */
+static void
+leave_word(const struct part *c, int status)
+{
+	cleanup_free char *text = rt_printf("%d\n", status);
+	struct rt_err e;
+
+	if (c->outcome != NULL && status != RT_INTERRUPTED && rt_write_file(AT_FDCWD, c->outcome, text, strlen(text), 0666, &e) < 0)
+		rt_warn("%s", e.text);
 }
 
 int
@@ -373,6 +395,7 @@ cmd_step(char **argv, struct rt_err *e)
 
 	build_options_begin(&c.o);
 	c.o.script = c.o.again = "make";
+	c.o.progress = PROGRESS_PLAIN; /* several steps share the terminal */
 	for (; *argv != NULL && strncmp(*argv, "--", 2) == 0; argv++) {
 		/* what belongs to the step itself begins here */
 		if (strncmp(*argv, "--let=", 6) == 0 || strncmp(*argv, "--first=", 8) == 0 || strncmp(*argv, "--set=", 6) == 0 ||
@@ -382,5 +405,7 @@ cmd_step(char **argv, struct rt_err *e)
 		if (rc < 0 || (rc == 0 && build_option(&c.o, *argv, e) < 0))
 			return -1;
 	}
-	return do_step(&c, argv, e) == 0 ? 0 : report(&c, e);
+	rc = do_step(&c, argv, e) == 0 ? 0 : report(&c, e);
+	leave_word(&c, rc == 0 ? 0 : e->status);
+	return rc;
 }

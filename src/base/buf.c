@@ -16,7 +16,8 @@ buf_new(const void *ctx)
 static char *
 room(struct buf *b, size_t n)
 {
-	mem_room(b, b->data, b->len + n + 1, &b->cap);
+	if (b->len + n + 1 > b->cap)
+		mem_room(b, b->data, b->len + n + 1, &b->cap);
 	return b->data + b->len;
 }
 
@@ -31,9 +32,11 @@ buf_add(struct buf *b, const char *s, size_t len)
 void
 buf_putc(struct buf *b, int c)
 {
-	char ch = (char)c;
+	char *at = room(b, 1);
 
-	buf_add(b, &ch, 1);
+	at[0] = (char)c;
+	at[1] = '\0';
+	b->len++;
 }
 
 void
@@ -43,20 +46,46 @@ buf_puts(struct buf *b, const char *s)
 }
 
 void
+buf_cat(struct buf *b, ...)
+{
+	const char *s;
+	va_list ap;
+
+	va_start(ap, b);
+	while ((s = va_arg(ap, const char *)) != NULL)
+		buf_add(b, s, strlen(s));
+	va_end(ap);
+}
+
+void
+buf_uint(struct buf *b, uint64_t n)
+{
+	char digits[20], *p = digits + sizeof(digits);
+
+	do
+		*--p = (char)('0' + n % 10);
+	while ((n /= 10) > 0);
+	buf_add(b, p, (size_t)(digits + sizeof(digits) - p));
+}
+
+void
 buf_printf(struct buf *b, const char *fmt, ...)
 {
-	va_list ap, again;
+	size_t left;
+	va_list ap;
 	int n;
 
+	room(b, 100);
+	left = b->cap - b->len;
 	va_start(ap, fmt);
-	va_copy(again, ap);
-	n = vsnprintf(NULL, 0, fmt, ap);
+	n = vsnprintf(b->data + b->len, left, fmt, ap);
 	va_end(ap);
-	if (n > 0) {
-		vsnprintf(room(b, (size_t)n), (size_t)n + 1, fmt, again);
-		b->len += (size_t)n;
+	if (n > 0 && (size_t)n >= left) {
+		va_start(ap, fmt);
+		vsnprintf(room(b, (size_t)n), (size_t)n + 1, fmt, ap);
+		va_end(ap);
 	}
-	va_end(again);
+	b->len += n > 0 ? (size_t)n : 0;
 }
 
 static void

@@ -3,6 +3,7 @@
 #define BASE_BUF_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 struct buf {
 	char *data; /* always NUL-terminated once something was added; a talloc child of the buf */
@@ -13,6 +14,9 @@ struct buf *buf_new(const void *ctx);
 void buf_putc(struct buf *b, int c);
 void buf_puts(struct buf *b, const char *s);
 void buf_add(struct buf *b, const char *s, size_t len);
+/* Strings one after the other, up to a NULL: most lines need no more, and it costs a fifth of buf_printf. */
+void buf_cat(struct buf *b, ...) __attribute__((sentinel));
+void buf_uint(struct buf *b, uint64_t n);
 void buf_printf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Appends `len` bytes as a JSON string with its quotes.  RFC 8259 section 7; control characters and

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "mem.h"
 
@@ -18,6 +19,12 @@ must(void *p)
 }
 
 void *
+mem_root(void)
+{
+	return must(talloc_pool(NULL, 1 << 20));
+}
+
+void *
 mem_zero(const void *ctx, size_t size, size_t n, const char *name)
 {
 	void *p;
@@ -27,6 +34,26 @@ mem_zero(const void *ctx, size_t size, size_t n, const char *name)
 	p = must(talloc_named_const(ctx, size * n, name));
 	memset(p, 0, size * n);
 	return p;
+}
+
+void *
+mem_pool(const void *ctx, size_t size, size_t room, const char *name)
+{
+	enum { HUGE_PAGE = 2 << 20, MOST = 128 << 20 }; /* talloc gives 256 MiB at once and no more */
+	char *p;
+
+	room = room < MOST ? room : MOST;
+	p = must(_talloc_pooled_object(ctx, size, name, 1, room));
+
+	if (room > 2 * HUGE_PAGE) /* else most of the time for a big file goes into page faults */
+		madvise((void *)(((uintptr_t)p + HUGE_PAGE - 1) & ~(uintptr_t)(HUGE_PAGE - 1)), room - HUGE_PAGE, MADV_HUGEPAGE);
+	return memset(p, 0, size);
+}
+
+void *
+mem_raw(const void *ctx, size_t size, const char *name)
+{
+	return must(talloc_named_const(ctx, size, name));
 }
 
 void *

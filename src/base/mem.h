@@ -6,9 +6,15 @@
 #include <stddef.h>
 #include <talloc.h>
 
+/* The root of a process's memory: a pool, so that small files cost no malloc.  It is given back by the end of the process. */
+void *mem_root(void);
+
 /* One zeroed `type`, or `n` of them, owned by `ctx`. */
 #define mem_new(ctx, type)      ((type *)mem_zero((ctx), sizeof(type), 1, #type))
 #define mem_array(ctx, type, n) ((type *)mem_zero((ctx), sizeof(type), (n), #type "[]"))
+
+/* One zeroed `type`; what hangs on it comes from a pool of `room` bytes while that lasts. */
+#define mem_pooled(ctx, type, room) ((type *)mem_pool((ctx), sizeof(type), (room), #type))
 
 /* Room for `n` elements in `array` (NULL or owned by `ctx`), growing by half; returns the array,
    perhaps moved.  `*cap` is the capacity in elements; new room is zeroed. */
@@ -16,6 +22,9 @@
 	((array) = mem_grow((ctx), (array), sizeof(*(array)), (n), (cap)))
 
 void *mem_zero(const void *ctx, size_t size, size_t n, const char *name);
+void *mem_pool(const void *ctx, size_t size, size_t room, const char *name);
+/* `size` bytes that the caller fills. */
+void *mem_raw(const void *ctx, size_t size, const char *name);
 void *mem_grow(const void *ctx, void *array, size_t size, size_t n, size_t *cap);
 
 /* NUL-terminated copies owned by `ctx`; mem_dup copies `len` bytes, which may hold anything. */

@@ -4,7 +4,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "../base/buf.h"
@@ -12,22 +11,51 @@
 #include "command.h"
 #include "file.h"
 
-/* The script lives in memory only: the shell reads it from a descriptor, so nothing is left behind. */
-static int
-script_fd(const struct buf *text)
+void
+run_shell(int fd, const struct string_list *arguments)
 {
-	int fd = memfd_create("build.sh", 0);
+	struct string_list argv = { 0 };
 
-	if (fd < 0 || !file_write_fd(fd, buf_str(text), text->len) || lseek(fd, 0, SEEK_SET) < 0)
-		return -1;
-	return fd;
+	string_add(NULL, &argv, "sh");
+	string_add(NULL, &argv, mem_printf(NULL, "/dev/fd/%d", fd));
+	for (size_t i = 0; i < arguments->n; i++)
+		string_add(NULL, &argv, arguments->v[i]);
+	execv("/bin/sh", (char *const *)(uintptr_t)argv.v);
+	fprintf(stderr, "dockcc: /bin/sh: %s\n", strerror(errno));
+	_exit(EXIT_HOST);
+}
+
+void
+script_arguments(const void *ctx, const struct options *o, bool results, struct string_list *out)
+{
+	if (strcmp(o->context, "-") != 0)
+		string_add(ctx, out, mem_printf(ctx, "--context=%s", o->context));
+	if (o->quiet.n > 0)
+		string_add(ctx, out, "--progress=quiet");
+	options_for_script(o, results, out);
+}
+
+/* The script lives in memory only: the shell reads it from a descriptor, so nothing is left behind. */
+int
+compile_script(const void *ctx, struct job *j, int *fd)
+{
+	int status;
+
+	j->out = buf_new(ctx);
+	if ((status = job_run(ctx, j)) != EXIT_GOOD)
+		return status;
+	if ((*fd = file_memory("build.sh", buf_str(j->out), j->out->len)) < 0) {
+		fprintf(stderr, "dockcc: the script: %s\n", strerror(errno));
+		return EXIT_HOST;
+	}
+	return EXIT_GOOD;
 }
 
 int
 cmd_build(const void *ctx, const struct options *o)
 {
-	struct job j = { .o = o, .out = buf_new(ctx), .script = "build.sh" };
-	struct string_list argv = { 0 };
+	struct job j = { .o = o, .script = "build.sh" };
+	struct string_list arguments = { 0 };
 	int status, fd;
 
 	if (o->context == NULL) {
@@ -42,20 +70,10 @@ cmd_build(const void *ctx, const struct options *o)
 		fprintf(stderr, "dockcc: --call is build or check, not %s\n", option_value(&o->call, NULL));
 		return EXIT_USAGE;
 	}
-	if ((status = job_run(ctx, &j)) != EXIT_GOOD)
+	if ((status = compile_script(ctx, &j, &fd)) != EXIT_GOOD)
 		return status;
-	if ((fd = script_fd(j.out)) < 0) {
-		fprintf(stderr, "dockcc: the script: %s\n", strerror(errno));
-		return EXIT_HOST;
-	}
-	string_add(ctx, &argv, "sh");
-	string_add(ctx, &argv, mem_printf(ctx, "/dev/fd/%d", fd));
-	if (strcmp(o->context, "-") != 0)
-		string_add(ctx, &argv, mem_printf(ctx, "--context=%s", o->context));
-	if (o->quiet.n > 0)
-		string_add(ctx, &argv, "--progress=quiet");
-	options_for_script(o, &argv);
-	execv("/bin/sh", (char *const *)(uintptr_t)argv.v);
-	fprintf(stderr, "dockcc: /bin/sh: %s\n", strerror(errno));
-	return EXIT_HOST;
+	if (o->verify.n > 0 && o->dry_run.n == 0)
+		return build_verified(ctx, o, &j, fd);
+	script_arguments(ctx, o, true, &arguments);
+	run_shell(fd, &arguments);
 }

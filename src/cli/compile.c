@@ -48,8 +48,13 @@ cmd_compile(const void *ctx, const struct options *o)
 	struct job j = { .o = o, .out = buf_new(ctx) };
 	bool script = strcmp(job_form(o), "sh") == 0;
 	const char *out = option_value(&o->out, script && isatty(STDOUT_FILENO) ? "build.sh" : "-");
+	const char *dir = option_value(&o->bundle, NULL); /* "": one file */
 	int status;
 
+	if (dir != NULL && !script) {
+		fputs("dockcc: a bundle is a script: --bundle does not go with --emit\n", stderr);
+		return EXIT_USAGE;
+	}
 	if (!find_dockerfile(ctx, o, &j))
 		return EXIT_INPUT;
 	j.script = strcmp(out, "-") != 0 ? base_name(out) : script ? "build.sh" : "Makefile";
@@ -58,5 +63,7 @@ cmd_compile(const void *ctx, const struct options *o)
 	status = job_run(ctx, &j);
 	if (status != EXIT_GOOD && (script || j.out->len == 0))
 		return status;
+	if (dir != NULL)
+		return bundle_make(ctx, &j, *dir != '\0' ? dir : out, *dir != '\0');
 	return file_write(out, buf_str(j.out), j.out->len, script ? 0755 : 0644) ? status : EXIT_HOST;
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -44,6 +45,12 @@ slurp(const void *ctx, int fd, const char *shown, size_t hint, char **text, size
 		if (*len > FILE_LIMIT)
 			return complain(shown, "larger than 64 MiB");
 	}
+}
+
+bool
+file_read_fd(const void *ctx, int fd, const char *shown, char **text, size_t *len)
+{
+	return slurp(ctx, fd, shown, 4096, text, len);
 }
 
 struct source *
@@ -130,4 +137,12 @@ file_rewrite(const char *path, const char *text, size_t len)
 		good = file_write(real, text, len, st.st_mode & 07777);
 	free(real);
 	return good;
+}
+
+int
+file_memory(const char *name, const char *text, size_t len)
+{
+	int fd = memfd_create(name, 0);
+
+	return fd >= 0 && file_write_fd(fd, text, len) && lseek(fd, 0, SEEK_SET) == 0 ? fd : -1;
 }

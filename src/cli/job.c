@@ -16,6 +16,8 @@
 #include "../passes/passes.h"
 #include "../sema/sema.h"
 #include "file.h"
+#include "image.h"
+#include "lock.h"
 
 const char *
 job_form(const struct options *o)
@@ -86,6 +88,8 @@ job_sema_options(const void *ctx, const struct options *o, struct sema_options *
 	struct build_arg *args, *contexts;
 	size_t nargs, ncontexts;
 	struct named_context *named;
+	struct image_search *search;
+	const char *platform;
 
 	if (!pairs(ctx, &o->build_arg, true, &args, &nargs))
 		return usage("--build-arg takes NAME=VALUE%s", "");
@@ -94,9 +98,15 @@ job_sema_options(const void *ctx, const struct options *o, struct sema_options *
 	named = mem_array(ctx, struct named_context, ncontexts + 1);
 	for (size_t i = 0; i < ncontexts; i++)
 		named[i] = (struct named_context){ .name = contexts[i].name, .location = contexts[i].value };
+	platform = option_value(&o->platform, NULL);
+	if (platform != NULL && (platform = platform_normal(ctx, platform)) == NULL)
+		return usage("--platform takes OS/ARCH[/VARIANT], not %s", option_value(&o->platform, NULL));
+	search = mem_new(ctx, struct image_search);
+	*search = (struct image_search){ .o = o, .contexts = named, .ncontexts = ncontexts };
 	*so = (struct sema_options){
+		.triggers = image_triggers, .triggers_arg = search,
 		.target = option_value(&o->target, NULL), .build_args = args, .nbuild_args = nargs, .contexts = named,
-		.ncontexts = ncontexts, .platform = option_value(&o->platform, NULL), .freeze = o->freeze.n > 0,
+		.ncontexts = ncontexts, .platform = platform, .freeze = o->freeze.n > 0,
 	};
 	return EXIT_GOOD;
 }
@@ -157,24 +167,83 @@ make_prefix(const void *ctx, const struct job *j)
 	return name;
 }
 
+/* The bit of a machine's payload, 0 when this dockcc has none. */
+static unsigned
+machine_bit(const char *name, size_t len)
+{
+	for (unsigned i = 0; payloads[i].machine != NULL; i++)
+		if (strlen(payloads[i].machine) == len && strncmp(payloads[i].machine, name, len) == 0)
+			return 1u << i;
+	return 0;
+}
+
+static int
+no_machine(const char *name, size_t len)
+{
+	fprintf(stderr, "dockcc: --runtime=embed: this dockcc carries no dockcc-rt for %.*s, only for", (int)len, name);
+	for (size_t i = 0; payloads[i].machine != NULL; i++)
+		fprintf(stderr, " %s", payloads[i].machine);
+	fputs("; --runtime=source goes everywhere\n", stderr);
+	return EXIT_USAGE;
+}
+
+/* --runtime=path|source|embed[:MACHINE,...|:all] */
+static int
+runtime_option(const char *word, struct emit_options *eo)
+{
+	if (strcmp(word, "path") == 0 || strcmp(word, "source") == 0) {
+		eo->runtime = *word == 'p' ? RUNTIME_PATH : RUNTIME_SOURCE;
+		return EXIT_GOOD;
+	}
+	eo->runtime = RUNTIME_EMBED;
+	eo->machines = strcmp(word, "embed") == 0 ? 1 : strcmp(word, "embed:all") == 0 ? ~0u : 0;
+	if (eo->machines != 0)
+		return EXIT_GOOD;
+	if (strncmp(word, "embed:", 6) != 0)
+		return usage("--runtime is embed, embed:MACHINE,..., embed:all, source or path, not %s", word);
+	for (word += 6; ; word++) {
+		size_t n = strcspn(word, ",");
+		unsigned bit = machine_bit(word, n);
+
+		if (bit == 0)
+			return no_machine(word, n);
+		eo->machines |= bit;
+		word += n;
+		if (*word == '\0')
+			return EXIT_GOOD;
+	}
+}
+
+bool
+job_runs_here(const struct options *o)
+{
+	struct emit_options eo = { 0 };
+
+	return runtime_option(option_value(&o->runtime, "embed"), &eo) == EXIT_GOOD && eo.runtime == RUNTIME_EMBED && (eo.machines & 1);
+}
+
 static int
 emit_script(struct job *j, const char *form, const struct source *source, struct graph *g, const char *line, struct diag *d)
 {
-	const char *kind = option_value(&j->o->runtime, "embed");
 	struct sha256 h;
 	char hex[65];
 	struct emit_options eo = {
 		.dockerfile = j->shown, .script = j->script, .source_digest = hex, .passes = line,
-		.runtime = strcmp(kind, "path") == 0 ? RUNTIME_PATH : RUNTIME_EMBED,
+		.all_stages = j->all_stages,
 	};
+	int status = runtime_option(option_value(&j->o->runtime, "embed"), &eo);
 
-	if (strcmp(kind, "path") != 0 && strcmp(kind, "embed") != 0)
-		return usage("--runtime is embed or path, not %s", kind);
+	if (status != EXIT_GOOD)
+		return status;
 	/* never an absolute path of this machine: the script says where its context is when it runs elsewhere */
 	eo.context = j->o->context != NULL && j->o->context[0] != '/' && strcmp(j->o->context, "-") != 0 ? j->o->context : ".";
 	sha256_init(&h);
 	sha256_update(&h, source->text, source->len);
 	sha256_hex(&h, hex);
+	if (j->lock != NULL) {
+		eo.lock = j->lock->text;
+		eo.lock_digest = j->lock->digest;
+	}
 	if (strcmp(form, "make") != 0) {
 		emit_sh(j->out, g, &eo, d);
 		return EXIT_GOOD;
@@ -229,17 +298,29 @@ after_parsing(const void *ctx, struct job *j, const struct source *source, struc
 
 	if (status != EXIT_GOOD)
 		return status;
+	so.all_stages = j->all_stages;
+	if (j->o->locked.n > 0 && (j->lock = lock_read(ctx, lock_path(ctx, j), d)) == NULL)
+		return EXIT_POLICY;
 	if (!u->ok || !unit_check_bytes(u, d) || (g = sema_build(ctx, u, &so, d)) == NULL || d->errors > 0 ||
 	    !checks_pass(ctx, u, &so, d)) {
 		job_show(j->o, d);
 		return EXIT_INPUT;
 	}
+	for (size_t i = 0; j->all_stages && i < g->nstages; i++)
+		g->stages[i]->live = true;
 	status = optimize(j, g, line);
+	if (status == EXIT_GOOD && j->lock != NULL) {
+		lock_check(j->lock, g, d);
+		if (d->errors > 0) {
+			job_show(j->o, d);
+			return EXIT_POLICY;
+		}
+	}
 	if (status == EXIT_GOOD && strcmp(form, "graph") == 0)
 		graph_dump(j->out, g);
 	else if (status == EXIT_GOOD)
 		status = emit_script(j, form, source, g, buf_str(line), d);
-	return status != EXIT_GOOD ? status : job_show(j->o, d);
+	return status != EXIT_GOOD || j->silent ? status : job_show(j->o, d);
 }
 
 int

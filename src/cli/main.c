@@ -7,12 +7,13 @@
 
 static int (*const commands[])(const void *ctx, const struct options *o) = {
 	[COMMAND_COMPILE] = cmd_compile, [COMMAND_BUILD] = cmd_build, [COMMAND_CHECK] = cmd_check, [COMMAND_FMT] = cmd_fmt,
+	[COMMAND_LOCK] = cmd_lock,
 };
 
 int
 main(int argc, char **argv)
 {
-	void *ctx = talloc_named_const(NULL, 0, "dockcc");
+	void *ctx = mem_root();
 	struct options *o = options_parse(ctx, argv + 1);
 	int status = EXIT_USAGE;
 
@@ -25,6 +26,5 @@ main(int argc, char **argv)
 	} else if (o != NULL) {
 		status = commands[o->command](ctx, o);
 	}
-	talloc_free(ctx);
 	return fflush(stdout) == 0 ? status : EXIT_HOST;
 }

@@ -7,7 +7,7 @@
 #include "../base/mem.h"
 
 enum kind { FLAG, VALUE, LIST, GLUED };
-enum { C = 1, B = 2, S = 4, K = 8, F = 16 };
+enum { C = 1, B = 2, S = 4, K = 8, F = 16, R = 32, L = 64 };
 
 static const struct option_row {
 	const char *name;
@@ -42,7 +42,7 @@ option_value(const struct string_list *l, const char *otherwise)
 static unsigned
 bit(enum command c)
 {
-	return c == COMMAND_BUILD ? B : c == COMMAND_CHECK ? K : c == COMMAND_FMT ? F : C;
+	return c == COMMAND_BUILD ? B : c == COMMAND_CHECK ? K : c == COMMAND_FMT ? F : c == COMMAND_LOCK ? L : C;
 }
 
 static const struct option_row *
@@ -132,7 +132,7 @@ options_parse(const void *ctx, char **argv)
 	bool operands = false;
 
 	static const char *const commands[] = { [COMMAND_COMPILE] = "compile", [COMMAND_BUILD] = "build", [COMMAND_CHECK] = "check",
-		[COMMAND_FMT] = "fmt" };
+		[COMMAND_FMT] = "fmt", [COMMAND_LOCK] = "lock" };
 
 	for (size_t i = 0; *argv != NULL && i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (strcmp(*argv, commands[i]) == 0) {
@@ -140,6 +140,10 @@ options_parse(const void *ctx, char **argv)
 			argv++;
 			break;
 		}
+	if (o->command == COMMAND_COMPILE && *argv != NULL && strcmp(*argv, "bundle") == 0) {
+		string_add(o, &o->bundle, "");
+		argv++;
+	}
 	while (*argv != NULL) {
 		int taken = 1;
 
@@ -162,12 +166,12 @@ options_parse(const void *ctx, char **argv)
 }
 
 void
-options_for_script(const struct options *o, struct string_list *out)
+options_for_script(const struct options *o, bool results, struct string_list *out)
 {
 	for (size_t i = 0; i < NROWS; i++) {
 		const struct string_list *l = (const struct string_list *)((const char *)o + rows[i].offset);
 
-		if (!(rows[i].commands & S))
+		if (!(rows[i].commands & S) || (!results && (rows[i].commands & R)))
 			continue;
 		for (size_t k = 0; k < l->n; k++)
 			string_add(o, out, rows[i].kind == FLAG ? mem_printf(o, "--%s", rows[i].name)
@@ -185,8 +189,11 @@ options_help(enum command command)
 		     "status: 0 nothing found, 5 warnings only, 1 errors or findings that count as such, 2 usage, 3 this host cannot\n");
 	else if (command == COMMAND_FMT)
 		puts("usage: dockcc fmt [OPTION...] [FILE...]\nprints Dockerfiles in one canonical layout; their meaning stays\n");
+	else if (command == COMMAND_LOCK)
+		puts("usage: dockcc lock [--update] [--check] [OPTION...] [CONTEXT]\n"
+		     "writes what the images, URLs and git references of a Dockerfile stand for into dockcc.lock\n");
 	else
-		puts("usage: dockcc [compile] [OPTION...] [CONTEXT|-]\n       dockcc build [OPTION...] CONTEXT\n"
+		puts("usage: dockcc [compile] [OPTION...] [CONTEXT|-]\n       dockcc build [OPTION...] CONTEXT\n       dockcc bundle [OPTION...] CONTEXT\n"
 		     "compiles a Dockerfile to a POSIX shell script that builds the image without a container engine\n");
 	for (size_t i = 0; i < NROWS; i++) {
 		char left[64];

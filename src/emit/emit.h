@@ -9,7 +9,8 @@ struct buf;
 struct diag;
 struct graph;
 
-enum emit_runtime { RUNTIME_EMBED, RUNTIME_PATH };
+/* Where a script gets dockcc-rt from: the program inside it, its source inside it, the PATH. */
+enum emit_runtime { RUNTIME_EMBED, RUNTIME_SOURCE, RUNTIME_PATH };
 
 struct emit_options {
 	const char *dockerfile;    /* name for messages and comments, as the user wrote it, never absolute */
@@ -18,7 +19,11 @@ struct emit_options {
 	const char *source_digest; /* 64 hex digits of the Dockerfile */
 	const char *passes;        /* "-O1  fold 3  prune-stages 1" */
 	enum emit_runtime runtime;
+	unsigned machines;         /* RUNTIME_EMBED: bit n for payloads[n] */
 	const char *prefix;        /* of the names in a Makefile: [A-Za-z_][A-Za-z0-9_]* */
+	const char *lock;          /* entries of the lock file, one a line; NULL: the build is not locked */
+	const char *lock_digest;   /* 64 hex digits of the file */
+	bool all_stages;           /* the plan has every stage, whatever the target */
 	bool chains;               /* Makefile: a target for each chain of steps instead of each step */
 };
 
@@ -28,7 +33,14 @@ bool emit_sh(struct buf *out, const struct graph *g, const struct emit_options *
 /* The same graph as a Makefile for GNU make and bmake. */
 bool emit_make(struct buf *out, const struct graph *g, const struct emit_options *o, struct diag *d);
 
-/* sha256 of the static dockcc-rt that this dockcc carries. */
-extern const char payload_sha256[];
+/* A dockcc-rt that this dockcc carries. */
+struct payload {
+	const char *machine; /* as uname -m says it */
+	const char *sha256;  /* of the program, or of all source files in their order */
+	const char *text;    /* body of the shell function `payload` */
+};
+/* The programs, dockcc's own machine first, ended by a NULL machine; and the source. */
+extern const struct payload payloads[];
+extern const struct payload payload_source;
 
 #endif

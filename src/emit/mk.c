@@ -106,7 +106,7 @@ header(struct mk *m)
 	           "# the helper: on the PATH, else beside this file\n"
 	           "%s_found != command -v dockcc-rt || echo '$(dir $(lastword $(MAKEFILE_LIST)))$(.PARSEDIR)/dockcc-rt'\n"
 	           "DOCKCC_RT ?= $(%s_found)\n"
-	           "# in front of every heavy step: DOCKCC_LAUNCH='srun -n1'\n"
+	           "# in front of every heavy step: DOCKCC_LAUNCH='dockcc-rt launch srun -n1'\n"
 	           "DOCKCC_LAUNCH ?=\n", m->p, m->p, m->p, m->p);
 }
 
@@ -185,6 +185,21 @@ contexts(struct mk *m)
 	}
 }
 
+/* The entries of the lock file, and with an empty one that nothing else may be used. */
+static void
+locked(struct mk *m)
+{
+	if (m->o->lock == NULL)
+		return;
+	buf_puts(m->out, " --locked=");
+	for (const char *p = m->o->lock; *p != '\0'; p = strchr(p, '\n') + 1) {
+		const char *option = mem_printf(m->out, "--locked=%.*s", (int)strcspn(p, "\n"), p);
+
+		buf_putc(m->out, ' ');
+		make_quote(m->out, option, strlen(option));
+	}
+}
+
 static void
 parameters(struct mk *m, const char *digest)
 {
@@ -211,6 +226,7 @@ parameters(struct mk *m, const char *digest)
 	           "%s_all = --store=\"$$%s_set_store\" --context=\"$$%s_set_context\" $(%s_hide) ", m->p, m->p, m->p, m->p, m->p, m->p, m->p);
 	make_quote(m->out, dockerfile, strlen(dockerfile));
 	contexts(m);
+	locked(m);
 	for (size_t i = 0; i < m->nargs; i++)
 		if (special(m->args[i].name))
 			buf_printf(m->out, " --build-arg=%s=\"$$%s_arg_%s\"", m->args[i].name, m->p, mk_mangled(m, m->args[i].name));

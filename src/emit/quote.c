@@ -51,8 +51,13 @@ sh_comment(struct buf *out, const char *text, size_t len, size_t limit)
 			buf_putc(out, ' ');
 			column++;
 		} else if (c >= 0x20 && c <= 0x7e) {
-			buf_putc(out, c);
-			column++;
+			size_t run = 1;
+
+			while (i + run < len && column + run < limit && text[i + run] >= 0x20 && text[i + run] <= 0x7e)
+				run++;
+			buf_add(out, text + i, run);
+			column += run;
+			i += run - 1;
 		} else {
 			buf_printf(out, "\\x%02x", c);
 			column += 4;

@@ -5,6 +5,7 @@
 #include "../base/buf.h"
 #include "../base/diag.h"
 #include "../base/mem.h"
+#include "../sema/sema.h"
 #include "quote.h"
 #include "sh.h"
 
@@ -114,7 +115,7 @@ var_set_has(const struct var_set *set, const struct var *v)
 static void
 header_bases(struct sh *s)
 {
-	struct buf *line = buf_new(s->out);
+	struct buf *line = buf_new(s->tmp);
 
 	for (size_t i = 0; i < s->g->nstages; i++) {
 		const struct gstage *st = s->g->stages[i];
@@ -136,8 +137,9 @@ header_bases(struct sh *s)
 
 /* Variables that the text around the steps sets.  A caller's variable of such a name is saved first, for
    --build-arg NAME, which takes the caller's value. */
-static const char *const own_names[] = { "LC_ALL", "PATH", "cache", "context", "contexts", "dockerfile", "left",
-	"match_line", "name", "newline", "planning", "payload_sha256", "r", "rt", "script", "store", "target", "user_path", "value", "word" };
+static const char *const own_names[] = { "LC_ALL", "PATH", "action", "arch", "bundle", "cache", "compiled_host", "compiled_platform", "console",
+	"context", "contexts", "dockerfile", "host", "left", "locked", "machine", "match_line", "name", "newline", "p", "planning", "platform", "rest",
+	"variant", "payload", "payload_sha256", "r", "rt", "script", "self", "store", "target", "to", "user_path", "value", "word" };
 
 static bool
 is_own(const char *name)
@@ -165,6 +167,8 @@ header(struct sh *s, const char **names, size_t n)
 	sh_comment(s->out, s->o->dockerfile, strlen(s->o->dockerfile), 100);
 	buf_printf(s->out, " sha256:%s\n", s->o->source_digest);
 	header_bases(s);
+	if (s->o->lock != NULL)
+		buf_printf(s->out, "# lock     dockcc.lock sha256:%s\n", s->o->lock_digest);
 	buf_printf(s->out, "# passes   %s  (why: dockcc compile --explain)\n", s->o->passes);
 	buf_printf(s->out, "# use      sh %s [-t NAME] [-o oci:DIR] [--build-arg NAME=VALUE] [-j N] [-n] [--help]\n", s->o->script);
 	buf_puts(s->out,
@@ -179,7 +183,10 @@ header(struct sh *s, const char **names, size_t n)
 	         "newline='\n'\n"
 	         "IFS=\" \t$newline\"\n"
 	         "export PATH LC_ALL\n"
-	         "unset ENV BASH_ENV CDPATH\n");
+	         "unset ENV BASH_ENV CDPATH\n"
+	         "self=$0\n"
+	         "# where a bundle has its files: OFFSET:DIGEST in this file, dir:DIGEST beside it\n"
+	         "bundle=\n");
 }
 
 /* The arguments that the script takes: every ARG that is still there, once. */
@@ -252,7 +259,7 @@ set_arg(struct sh *s, const char **names, size_t n)
 	buf_puts(s->out, "# set_arg NAME=VALUE: a build argument; names that no ARG declares are ignored, as docker does\n"
 	                 "set_arg() {\n  case $1 in\n");
 	for (size_t i = 0; i < n; i++) {
-		struct buf *given = buf_new(s->out), *word = buf_new(s->out);
+		struct buf *given = buf_new(s->tmp), *word = buf_new(s->tmp);
 
 		sh_given_name(given, names[i]);
 		sh_word(word, names[i], strlen(names[i]));
@@ -264,10 +271,42 @@ set_arg(struct sh *s, const char **names, size_t n)
 		buf_printf(s->out, "    %s=*) %s=${1#*=} ;;\n", buf_str(word), buf_str(given));
 		/* no shell lets the caller's IFS in */
 		if (is_name(names[i]) && strcmp(names[i], "IFS") != 0) {
-			const char *from = mem_printf(s->out, "%s%s", is_own(names[i]) ? "e_" : "", names[i]);
+			const char *from = mem_printf(s->tmp, "%s%s", is_own(names[i]) ? "e_" : "", names[i]);
 
 			buf_printf(s->out, "    %s) if [ -n \"${%s+x}\" ]; then %s=$%s; fi ;;\n", buf_str(word), from, buf_str(given), from);
 		}
+	}
+	buf_puts(s->out, "    *) ;;\n  esac\n}\n\n");
+}
+
+static bool
+is_platform_arg(const struct sh *s, const char *name)
+{
+	for (size_t i = 0; i < s->g->nglobals; i++)
+		if (s->g->globals[i].builtin && strcmp(s->g->globals[i].assign.var->name, name) == 0)
+			return strcmp(name, "TARGETSTAGE") != 0;
+	return false;
+}
+
+/* set_platform_arg NAME=VALUE: what another platform than that of the compilation makes of BUILD... and TARGET...;
+   a build argument wins. */
+static void
+set_platform_arg(struct sh *s, const char **names, size_t n)
+{
+	const struct global *g;
+
+	buf_puts(s->out, "# set_platform_arg NAME=VALUE: the same for another platform than the compiler's; a build argument wins\n"
+	                 "set_platform_arg() {\n  case $1 in\n");
+	for (size_t i = 0; i < n; i++) {
+		struct buf *given = buf_new(s->tmp);
+
+		if (!is_platform_arg(s, names[i]))
+			continue;
+		sh_given_name(given, names[i]);
+		if (structural(s, names[i], &g))
+			buf_printf(s->out, "    %s=*) die 64 \"$1: %s picks a stage; compile again: dockcc compile --platform\" ;;\n", names[i], names[i]);
+		else
+			buf_printf(s->out, "    %s=*) if [ -z \"${%s+x}\" ]; then %s=${1#*=}; fi ;;\n", names[i], buf_str(given), buf_str(given));
 	}
 	buf_puts(s->out, "    *) ;;\n  esac\n}\n\n");
 }
@@ -300,26 +339,33 @@ unset_variables(struct sh *s)
 static void
 parameters(struct sh *s, const char **names, size_t n)
 {
-	struct buf *word = buf_new(s->out);
+	struct buf *word = buf_new(s->tmp);
 
 	buf_puts(s->out, "# ---- parameters --------------------------------------------------------------------\n");
 	sh_word(word, s->o->script, strlen(s->o->script));
 	buf_printf(s->out, "script=%s\n", buf_str(word));
-	word = buf_new(s->out);
+	word = buf_new(s->tmp);
 	sh_word(word, s->o->dockerfile, strlen(s->o->dockerfile));
 	buf_printf(s->out, "dockerfile=%s\n", buf_str(word));
-	word = buf_new(s->out);
+	word = buf_new(s->tmp);
 	sh_word(word, s->o->context != NULL ? s->o->context : "", s->o->context != NULL ? strlen(s->o->context) : 0);
 	buf_printf(s->out, "context=%s\ntarget=%s\nstore=${DOCKCC_STORE-}\n", buf_str(word), s->g->target->id);
+	buf_printf(s->out, "platform=%s\n", s->g->platform != NULL ? s->g->platform : "");
 	buf_puts(s->out, "contexts=");
-	word = buf_new(s->out);
+	word = buf_new(s->tmp);
 	for (size_t i = 0; i < s->g->ncontexts; i++)
 		buf_printf(word, "%s=%s\n", s->g->contexts[i].name, s->g->contexts[i].location);
 	sh_word(s->out, buf_str(word), word->len);
+	buf_puts(s->out, "\nlocked=");
+	if (s->o->lock != NULL) {
+		const char *text = mem_printf(s->out, "# only these, as they were then\n%s", s->o->lock);
+
+		sh_word(s->out, text, strlen(text));
+	}
 	buf_puts(s->out, "\n");
 	for (size_t i = 0; i < n; i++) {
 		const char *value = compile_value(s, names[i]);
-		struct buf *given = buf_new(s->out);
+		struct buf *given = buf_new(s->tmp);
 
 		sh_given_name(given, names[i]);
 		if (value == NULL) {
@@ -331,8 +377,12 @@ parameters(struct sh *s, const char **names, size_t n)
 		buf_putc(s->out, '\n');
 	}
 	unset_variables(s);
-	buf_printf(s->out, "payload_sha256=%s\n\n", s->o->runtime == RUNTIME_EMBED ? payload_sha256 : "");
+	sh_payload_parameters(s);
+	buf_putc(s->out, '\n');
 	set_arg(s, names, n);
+	set_platform_arg(s, names, n);
+	buf_printf(s->out, "# what the defaults of BUILD... and TARGET... were compiled for\ncompiled_host=" HOST_PLATFORM "\ncompiled_platform=%s\n\n",
+	           s->g->platform != NULL ? s->g->platform : HOST_PLATFORM);
 }
 
 /* ---- stages ------------------------------------------------------------------------------------ */
@@ -341,11 +391,11 @@ static const char *
 function_name(struct sh *s, const struct gstage *st)
 {
 	/* ids may hold what a function name may not */
-	char *name = mem_printf(s->out, "stage_%s", st->id);
+	char *name = mem_printf(s->tmp, "stage_%s", st->id);
 
 	for (char *p = name; *p != '\0'; p++)
 		if (!((*p >= 'a' && *p <= 'z') || (*p >= '0' && *p <= '9') || *p == '_'))
-			return mem_printf(s->out, "stage_%u", st->index);
+			return mem_printf(s->tmp, "stage_%u", st->index);
 	return name;
 }
 
@@ -429,13 +479,20 @@ schedule(struct sh *s)
 	for (size_t i = 0; i < g->nstages; i++)
 		live += g->stages[i]->live;
 	buf_puts(s->out, "\n# ---- schedule: dockcc-rt reads the whole plan, then runs stages side by side ---------------\n"
-	                 "plan() {\n  globals\n  case $target in\n");
+	                 "plan() {\n  globals\n");
+	if (s->o->all_stages) {
+		for (size_t i = 0; i < g->nstages; i++)
+			buf_printf(s->out, "  %s\n", function_name(s, g->stages[i]));
+		buf_puts(s->out, "  record end\n}\n");
+		return;
+	}
+	buf_puts(s->out, "  case $target in\n");
 	for (size_t i = 0; i < g->nstages; i++) {
 		bool *seen;
 
 		if (!g->stages[i]->live || (live > TARGET_CASES && g->stages[i] != g->target))
 			continue;
-		seen = mem_array(s->out, bool, g->nstages);
+		seen = mem_array(s->tmp, bool, g->nstages);
 		reach(g, g->stages[i], seen);
 		buf_printf(s->out, "    %s)", g->stages[i]->id);
 		for (size_t k = 0; k < g->nstages; k++)
@@ -451,7 +508,7 @@ schedule(struct sh *s)
 bool
 emit_sh(struct buf *out, const struct graph *g, const struct emit_options *o, struct diag *d)
 {
-	struct sh s = { .out = out, .g = g, .o = o, .d = d, .indent = "  ", .read = var_set_new(out, g) };
+	struct sh s = { .out = out, .tmp = talloc_pool(out, 16384), .g = g, .o = o, .d = d, .indent = "  ", .read = var_set_new(out, g) };
 	const char **names;
 	size_t n;
 
@@ -464,13 +521,6 @@ emit_sh(struct buf *out, const struct graph *g, const struct emit_options *o, st
 		if (g->stages[i]->live)
 			stage_function(&s, g->stages[i]);
 	schedule(&s);
-	if (o->runtime == RUNTIME_EMBED) {
-		buf_puts(out, "\n# a shell reads as it goes: what is unpacked already is not read again\n"
-		              "if runtime_ready; then main \"$@\"; exit; fi\n");
-		buf_printf(out, "\n# ---- payload: dockcc-rt, gzip-compressed; sha256 of the program: %s\npayload() {\n", payload_sha256);
-		buf_add(out, sh_payload, sh_payload_len);
-		buf_puts(out, "}\n");
-	}
-	buf_puts(out, "\nmain \"$@\"\n");
+	sh_payload(&s);
 	return true;
 }

@@ -7,6 +7,7 @@
 
 struct sh {
 	struct buf *out;
+	void *tmp;           /* words of the current step; emptied behind it */
 	const struct graph *g;
 	const struct emit_options *o;
 	struct diag *d;
@@ -22,7 +23,7 @@ void sh_var_name(struct buf *out, const struct var *v);
 void sh_given_name(struct buf *out, const char *name);
 
 /* A value as one shell word, made in two parts: statements that hoist nested words into temporaries go to s->out now
-   (one a line), the word itself is returned, owned by s->out. */
+   (one a line), the word itself is returned, owned by s->tmp. */
 const char *sh_value(struct sh *s, const struct value *v);
 /* The same with literal text in front, --name= and the like. */
 const char *sh_value_with(struct sh *s, const char *prefix, const struct value *v);
@@ -41,9 +42,10 @@ struct var_set *var_set_new(const void *ctx, const struct graph *g);
 struct var_set *var_set_step(const void *ctx, const struct graph *g, const struct step *st);
 bool var_set_has(const struct var_set *set, const struct var *v);
 
-/* The lines of the function that prints the embedded runtime, gzip-compressed (embed_gen.c). */
-extern const char sh_payload[];
-extern const size_t sh_payload_len;
+/* The lines that say which runtime the script carries, among its parameters. */
+void sh_payload_parameters(struct sh *s);
+/* The end of the script: payloads and the calls of main. */
+void sh_payload(struct sh *s);
 
 /* The prelude, identical in every script. */
 extern const char sh_prelude[];

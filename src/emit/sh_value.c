@@ -24,10 +24,13 @@ name_bytes(struct buf *out, const char *name)
 void
 sh_var_name(struct buf *out, const struct var *v)
 {
-	if (v->stage < 0)
+	if (v->stage < 0) {
 		buf_puts(out, "d_");
-	else
-		buf_printf(out, "d%d_", v->stage);
+	} else {
+		buf_putc(out, 'd');
+		buf_uint(out, (unsigned)v->stage);
+		buf_putc(out, '_');
+	}
 	name_bytes(out, v->name);
 }
 
@@ -41,7 +44,7 @@ sh_given_name(struct buf *out, const char *name)
 static const char *
 var_text(struct sh *s, const struct value_part *p)
 {
-	struct buf *b = buf_new(s->out);
+	struct buf *b = buf_new(s->tmp);
 
 	if (p->var != NULL)
 		sh_var_name(b, p->var);
@@ -55,7 +58,7 @@ static const char *
 hoist(struct sh *s, const struct value *v)
 {
 	const char *word = v != NULL && v->nparts > 0 ? sh_value(s, v) : "''";
-	const char *name = mem_printf(s->out, "t%u", ++s->temps);
+	const char *name = mem_printf(s->tmp, "t%u", ++s->temps);
 
 	buf_printf(s->out, "%s%s=%s\n", s->indent, name, word);
 	return name;
@@ -67,7 +70,7 @@ require(struct sh *s, const struct value_part *p)
 {
 	const char *name = var_text(s, p), *text = hoist(s, p->arg);
 	bool null = p->op == WORD_REQUIRE_NULL;
-	struct buf *shown = buf_new(s->out);
+	struct buf *shown = buf_new(s->tmp);
 
 	sh_word(shown, p->name, strlen(p->name));
 	if (p->var == NULL)
@@ -104,7 +107,7 @@ reference(struct sh *s, struct buf *word, const struct value_part *p)
 	switch (p->op) {
 	case WORD_PLAIN:
 		if (p->var != NULL)
-			buf_printf(word, "\"${%s-}\"", var_text(s, p));
+			buf_cat(word, "\"${", var_text(s, p), "-}\"", NULL);
 		return;
 	case WORD_DEFAULT:
 	case WORD_DEFAULT_NULL:
@@ -119,7 +122,7 @@ reference(struct sh *s, struct buf *word, const struct value_part *p)
 	case WORD_REQUIRE_NULL:
 		require(s, p);
 		if (p->var != NULL)
-			buf_printf(word, "\"${%s-}\"", var_text(s, p));
+			buf_cat(word, "\"${", var_text(s, p), "-}\"", NULL);
 		return;
 	case WORD_PREFIX:
 	case WORD_PREFIX_LONG:
@@ -135,7 +138,7 @@ reference(struct sh *s, struct buf *word, const struct value_part *p)
 const char *
 sh_value_with(struct sh *s, const char *prefix, const struct value *v)
 {
-	struct buf *word = buf_new(s->out);
+	struct buf *word = buf_new(s->tmp);
 
 	if (v == NULL || v->nparts == 0) {
 		sh_word(word, prefix, strlen(prefix));
@@ -173,7 +176,7 @@ branch(struct sh *s, bool *open, const char *from, const char *to)
 void
 sh_assign(struct sh *s, const struct assign *a)
 {
-	struct buf *var = buf_new(s->out), *given = buf_new(s->out), *other = buf_new(s->out);
+	struct buf *var = buf_new(s->tmp), *given = buf_new(s->tmp), *other = buf_new(s->tmp);
 	const char *word;
 	bool open = false;
 
@@ -182,9 +185,9 @@ sh_assign(struct sh *s, const struct assign *a)
 	if (a->value != NULL) {
 		word = sh_value(s, a->value);
 		if (!a->overridable)
-			buf_printf(s->out, "%s%s=%s\n", s->indent, buf_str(var), word);
+			buf_cat(s->out, s->indent, buf_str(var), "=", word, "\n", NULL);
 		else if (value_is_static(a->value) && sh_is_plain(value_text(a->value), strlen(value_text(a->value))))
-			buf_printf(s->out, "%s%s=\"${%s-%s}\"\n", s->indent, buf_str(var), buf_str(given), word);
+			buf_cat(s->out, s->indent, buf_str(var), "=\"${", buf_str(given), "-", word, "}\"\n", NULL);
 		else
 			buf_printf(s->out, "%s%s=%s\n%s%s=\"${%s-$%s}\"\n", s->indent, buf_str(var), word, s->indent, buf_str(var),
 			           buf_str(given), buf_str(var));
@@ -197,7 +200,7 @@ sh_assign(struct sh *s, const struct assign *a)
 		branch(s, &open, buf_str(other), buf_str(var));
 	}
 	if (a->keep != NULL) {
-		other = buf_new(s->out);
+		other = buf_new(s->tmp);
 		sh_var_name(other, a->keep);
 		if (strcmp(buf_str(other), buf_str(var)) != 0)
 			branch(s, &open, buf_str(other), buf_str(var));

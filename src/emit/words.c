@@ -46,6 +46,8 @@ from(struct words *w, const struct step *st)
 		break;
 	case ORIGIN_IMAGE:
 		option(w, "platform", st->base.platform);
+		for (size_t i = 0; i < st->ntriggers; i++)
+			w->text(w, "--trigger=", st->triggers[i]);
 		word(w, "--");
 		w->value(w, "", st->base.image);
 		break;

@@ -37,6 +37,8 @@ static const struct keyword_row {
 	{ "WORKDIR", INST_WORKDIR, T_TEXT_KEY, SPLIT_TEXT },
 };
 
+enum { ROOM = 100 }; /* bytes of AST that a byte of Dockerfile makes, about */
+
 void *
 lexer_alloc(void *p, size_t n)
 {
@@ -224,7 +226,7 @@ df_token(DF_STYPE *value, DF_LTYPE *at, struct lexer *x)
 struct unit *
 unit_parse(const void *ctx, const struct source *source, struct diag *d)
 {
-	struct unit *u = mem_new(ctx, struct unit);
+	struct unit *u = mem_pooled(ctx, struct unit, source->len * ROOM);
 	struct parse p = { .u = u, .d = d, .source = source };
 	struct lexer x = { .p = &p };
 

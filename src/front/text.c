@@ -1,3 +1,5 @@
+#include <string.h>
+
 #include "../base/mem.h"
 #include "parse.h"
 
@@ -32,16 +34,22 @@ text_source(const struct text *t, size_t i)
 struct text
 text_slice(const void *ctx, const struct text *t, size_t begin, size_t end)
 {
-	struct text out = { .s = mem_dup(ctx, t->s + begin, end - begin), .len = end - begin };
+	struct text out = { .len = end - begin };
 	size_t first, last;
 	struct piece *map;
+	char *s;
 
-	if (t->npieces == 0)
+	if (t->npieces == 0) {
+		out.s = mem_dup(ctx, t->s + begin, end - begin);
 		return out;
+	}
 	first = piece_of(t, begin);
 	last = end > begin ? piece_of(t, end - 1) : first;
 	out.npieces = last - first + 1;
-	map = mem_array(ctx, struct piece, out.npieces);
+	/* one chunk: the map, then the bytes */
+	map = mem_raw(ctx, out.npieces * sizeof(*map) + out.len + 1, "struct text");
+	out.s = s = memcpy(map + out.npieces, t->s + begin, out.len);
+	s[out.len] = '\0';
 	for (size_t i = 0; i < out.npieces; i++) {
 		map[i] = t->map[first + i];
 		if (map[i].offset < begin) {

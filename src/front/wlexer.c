@@ -62,6 +62,12 @@ wlexer_push(struct wlexer *x, enum frame_kind kind, bool raw)
 		         "quotes and ${} nest deeper than %d levels here", WORD_NESTING);
 		return false;
 	}
+	if (x->nframes == x->cap) {
+		struct frame *more = mem_array(x, struct frame, x->cap * 2);
+
+		x->frames = memcpy(more, x->frames, x->cap * sizeof(*more));
+		x->cap *= 2;
+	}
 	x->frames[x->nframes++] = (struct frame){ .kind = kind, .raw = raw, .begin = x->begin };
 	return true;
 }
@@ -311,8 +317,9 @@ word_parse(const void *ctx, const struct source *source, const struct text *text
 		.ctx = ctx, .source = source, .text = text, .d = d,
 		.escape = mode == WORD_MODE_RAW ? '\\' : escape,
 		.quotes = mode == WORD_MODE_NORMAL,
-		.nframes = 1,
+		.nframes = 1, .cap = sizeof(x->few) / sizeof(x->few[0]),
 	};
+	x->frames = x->few;
 	dw_lex_init_extra(x, &x->scanner);
 	dw__scan_bytes(text->s, (int)text->len, x->scanner);
 	result = dw_parse(x) == 0 && !x->reported ? x->result : NULL;

@@ -29,8 +29,8 @@ struct wlexer {
 	bool empty_name;  /* of the `${` being read */
 	bool reported;
 	size_t begin, end; /* the current token in the text */
-	struct frame frames[WORD_NESTING + 1];
-	size_t nframes;
+	struct frame few[8], *frames;
+	size_t nframes, cap;
 	struct word_tree *result;
 };
 

@@ -266,6 +266,8 @@ put_step(struct buf *out, const struct step *s)
 	switch (s->kind) {
 	case STEP_FROM:
 		put_origin(out, "base", &s->base);
+		if (s->ntriggers > 0)
+			put_strings(out, "triggers", s->triggers, s->ntriggers);
 		break;
 	case STEP_ARG:
 		key(out, "assigns");

@@ -5,6 +5,8 @@
 #include "../base/mem.h"
 #include "walk.h"
 
+enum { LONGEST = 1 << 20 }; /* bytes of a value */
+
 struct folder {
 	const void *ctx;
 	known_fn *fn;
@@ -41,15 +43,15 @@ fold_pattern(struct folder *f, struct value_builder *out, const struct value_par
 
 	if (!value_is_static(arg))
 		return keep(out, p, arg, repl);
-	text = buf_new(out);
+	text = buf_new(f->ctx);
 	r = word_match(text, p->op, ready && known.text != NULL ? known.text : "", value_text(arg),
 	                  ready ? value_text(repl) : "");
+	if (r == WORD_MATCH_OK && ready)
+		builder_text(out, buf_str(text), text->len, p->at);
+	talloc_free(text);
 	if (r != WORD_MATCH_OK)
 		return fail(f, r == WORD_MATCH_INVALID ? FOLD_PATTERN : FOLD_LONG, p, NULL);
-	if (!ready)
-		return keep(out, p, arg, repl);
-	builder_text(out, buf_str(text), text->len, p->at);
-	return true;
+	return ready || keep(out, p, arg, repl);
 }
 
 static const struct value *fold(struct folder *f, const struct value *v);
@@ -105,20 +107,22 @@ fold_part(struct folder *f, struct value_builder *out, const struct value_part *
 static const struct value *
 fold(struct folder *f, const struct value *v)
 {
-	struct value_builder *out = builder_new(f->ctx);
+	struct value_builder out;
 
+	if (value_is_static(v) && strlen(value_text(v)) <= LONGEST)
+		return v;
+	builder_init(&out, f->ctx);
 	for (size_t i = 0; i < v->nparts; i++) {
-		if (!fold_part(f, out, &v->parts[i])) {
-			talloc_free(out);
-			return NULL;
-		}
-		if (out->text->len > 1 << 20) {
-			fail(f, FOLD_LONG, &v->parts[i], NULL);
-			talloc_free(out);
+		bool good = fold_part(f, &out, &v->parts[i]);
+
+		if (good && out.len > LONGEST)
+			good = fail(f, FOLD_LONG, &v->parts[i], NULL);
+		if (!good) {
+			builder_drop(&out);
 			return NULL;
 		}
 	}
-	return builder_done(out);
+	return builder_done(&out);
 }
 
 const struct value *

@@ -24,48 +24,68 @@ value_text(const struct value *v)
 const struct value *
 value_literal(const void *ctx, const char *text)
 {
-	struct value_builder *b = builder_new(ctx);
+	struct value_builder b;
 
-	builder_text(b, text, strlen(text), (struct span){ 0, 0 });
-	return builder_done(b);
+	builder_init(&b, ctx);
+	builder_text(&b, text, strlen(text), (struct span){ 0, 0 });
+	return builder_done(&b);
 }
 
-struct value_builder *
-builder_new(const void *ctx)
+void
+builder_init(struct value_builder *b, const void *ctx)
 {
-	struct value_builder *b = mem_new(ctx, struct value_builder);
-
 	b->ctx = ctx;
-	b->text = buf_new(b);
-	return b;
+	b->parts = b->few;
+	b->text = b->small;
+	b->cap = sizeof(b->few) / sizeof(b->few[0]);
+	b->room = sizeof(b->small);
+	b->n = b->len = b->open = 0;
 }
 
 static struct value_part *
 builder_room(struct value_builder *b)
 {
-	mem_room(b, b->parts, b->n + 1, &b->cap);
+	struct value_part *more;
+
+	if (b->n == b->cap) {
+		more = mem_array(b->ctx, struct value_part, b->cap * 2);
+		memcpy(more, b->parts, b->n * sizeof(*more));
+		if (b->parts != b->few)
+			talloc_free(b->parts);
+		b->parts = more;
+		b->cap *= 2;
+	}
 	return &b->parts[b->n++];
 }
 
 static void
 builder_flush(struct value_builder *b)
 {
-	struct value_part part = { .len = b->text->len, .at = b->at };
-
-	if (b->text->len == 0)
+	if (b->open == 0)
 		return;
-	part.text = mem_dup(b->ctx, buf_str(b->text), b->text->len);
-	*builder_room(b) = part;
-	b->text->len = 0;
+	*builder_room(b) = (struct value_part){ .len = b->open, .at = b->at };
+	b->open = 0;
 }
 
 void
 builder_text(struct value_builder *b, const char *s, size_t len, struct span at)
 {
-	if (b->text->len == 0)
+	if (b->open == 0)
 		b->at = at;
 	b->at.end = at.end;
-	buf_add(b->text, s, len);
+	if (b->room - b->len < len) {
+		size_t room = (b->len + len) * 2;
+		char *more = mem_array(b->ctx, char, room);
+
+		memcpy(more, b->text, b->len);
+		if (b->text != b->small)
+			talloc_free(b->text);
+		b->text = more;
+		b->room = room;
+	}
+	memcpy(b->text + b->len, s, len);
+	b->len += len;
+	b->open += len;
 }
 
 void
@@ -86,15 +106,39 @@ builder_value(struct value_builder *b, const struct value *v)
 		builder_part(b, &v->parts[i]);
 }
 
+void
+builder_drop(struct value_builder *b)
+{
+	if (b->parts != b->few)
+		talloc_free(b->parts);
+	if (b->text != b->small)
+		talloc_free(b->text);
+}
+
 const struct value *
 builder_done(struct value_builder *b)
 {
-	struct value *v = mem_new(b->ctx, struct value);
+	struct value *v;
+	struct value_part *parts;
+	char *text;
+	size_t at = 0;
 
 	builder_flush(b);
-	v->parts = talloc_steal(v, b->parts);
+	v = mem_zero(b->ctx, sizeof(*v) + b->n * sizeof(*parts) + b->len + b->n, 1, "struct value");
+	parts = (struct value_part *)(v + 1);
+	text = (char *)(parts + b->n);
+	for (size_t i = 0; i < b->n; i++) {
+		parts[i] = b->parts[i];
+		if (parts[i].var != NULL || parts[i].unset)
+			continue;
+		memcpy(text, b->text + at, parts[i].len); /* the NUL is there */
+		parts[i].text = text;
+		text += parts[i].len + 1;
+		at += parts[i].len;
+	}
+	v->parts = parts;
 	v->nparts = b->n;
-	talloc_free(b);
+	builder_drop(b);
 	return v;
 }
 

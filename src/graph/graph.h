@@ -90,6 +90,8 @@ struct step {
 	uint32_t line_start, line_end;
 	/* FROM */
 	struct origin base;
+	const char *const *triggers; /* ONBUILD of the base image that the steps behind it stand for */
+	size_t ntriggers;
 	/* ARG */
 	struct assign *const *assigns;
 	size_t nassigns;
@@ -119,6 +121,7 @@ struct step {
 	/* for emitters: the source text of what this step stands for, one line each, in order */
 	const struct span *sources;  /* one per instruction merged into this step */
 	size_t nsources;
+	const char *trigger;         /* the text of the ONBUILD of an image that this step is, else NULL */
 	bool dead;                   /* removed by a pass */
 };
 
@@ -161,6 +164,7 @@ struct graph {
 	struct gstage *target;
 	struct global *globals;
 	size_t nglobals;
+	const char *platform;        /* given to compile: default of the script; NULL: the host's */
 	const struct build_arg *build_args;
 	size_t nbuild_args;
 	const struct named_context *contexts;

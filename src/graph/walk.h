@@ -7,18 +7,22 @@
 /* A value under construction: neighbouring literals become one part. */
 struct value_builder {
 	const void *ctx;
-	struct value_part *parts;
+	struct value_part few[4], *parts; /* a literal has no text yet: it is the next `len` bytes of `text` */
 	size_t n, cap;
-	struct buf *text; /* literal not yet in `parts` */
+	char small[200], *text;
+	size_t len, room;
+	size_t open;                      /* bytes of `text` that no part has yet */
 	struct span at;
 };
 
-struct value_builder *builder_new(const void *ctx);
+void builder_init(struct value_builder *b, const void *ctx);
 void builder_text(struct value_builder *b, const char *s, size_t len, struct span at);
 void builder_part(struct value_builder *b, const struct value_part *part);
 void builder_value(struct value_builder *b, const struct value *v);
-/* The value, owned by the builder's ctx; the builder itself is freed. */
+/* The value, one chunk owned by the builder's ctx; the builder itself, which is on the stack, is over. */
 const struct value *builder_done(struct value_builder *b);
+/* Gives up what was built. */
+void builder_drop(struct value_builder *b);
 
 /* What is known about a variable before the script runs. */
 enum known_state { KNOWN_NOT, KNOWN_UNSET, KNOWN_TEXT };

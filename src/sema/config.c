@@ -71,12 +71,13 @@ env_key(struct lower *l, const struct key_value *kv, const struct value *key)
 static const struct value *
 pair(struct lower *l, const struct key_value *kv, const struct value *key, const struct value *value)
 {
-	struct value_builder *b = builder_new(l->s->g);
+	struct value_builder b;
 
-	builder_value(b, key);
-	builder_text(b, "=", 1, kv->at);
-	builder_value(b, value);
-	return builder_done(b);
+	builder_init(&b, l->s->g);
+	builder_value(&b, key);
+	builder_text(&b, "=", 1, kv->at);
+	builder_value(&b, value);
+	return builder_done(&b);
 }
 
 static bool

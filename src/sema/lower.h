@@ -31,7 +31,8 @@ struct scope {
 /* One instruction of a stage: its own, or a trigger of the parent stage. */
 struct item {
 	const struct inst *inst;
-	const struct inst *onbuild; /* the ONBUILD that holds the trigger, else NULL */
+	const struct inst *onbuild; /* the ONBUILD that holds the trigger, the FROM of an image's, else NULL */
+	const char *image_trigger;  /* the text of one that the base image brings along, else NULL */
 };
 
 struct edge {
@@ -49,6 +50,9 @@ struct stage_info {
 	const struct value *structural; /* the image word when it picks a stage or named context */
 	bool replaced;          /* a named context stands for the whole stage */
 	const struct inst *bad_trigger; /* ONBUILD of the parent whose text is no instruction */
+	const char *bad_image_trigger;  /* the same of the base image */
+	const char *const *triggers;    /* of the base image */
+	size_t ntriggers;
 	struct item *items;
 	size_t nitems;
 	struct edge *edges;
@@ -130,8 +134,6 @@ bool csv_fields(const void *ctx, const char *record, char ***fields, size_t *n);
 /* ---- references (reference.c) ---- */
 bool reference_valid(const char *ref);
 bool platform_valid(const char *platform);
-/* The name under which buildx looks up a named context. */
-char *reference_familiar(const void *ctx, const char *ref);
 bool digest_valid(const char *s);
 
 /* ---- instructions ---- */

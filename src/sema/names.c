@@ -331,6 +331,11 @@ names_images(struct sema *s)
 		if (!s->stages[k].g->live)
 			continue;
 		good = image_check(&l) && good;
+		if (s->stages[k].bad_image_trigger != NULL) {
+			lower_error(&l, DIAG_BAD_TRIGGER, s->stages[k].ast->base.text.at, "an ONBUILD of %s is no instruction: %s",
+			            s->stages[k].base_now, s->stages[k].bad_image_trigger);
+			good = false;
+		}
 		if (s->stages[k].bad_trigger != NULL) {
 			struct diag_item *e = lower_error(&l, DIAG_BAD_TRIGGER, s->stages[k].ast->base.text.at,
 				"the ONBUILD of stage %s is no instruction", s->stages[k].base.stage->id);

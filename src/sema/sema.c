@@ -21,7 +21,9 @@ place_trigger(struct lower *l, struct diag_item *item)
 	item->where.source = l->s->g->source;
 	item->where.at = from->at;
 	item->line = from->line_start;
-	if (item->note.text == NULL)
+	if (item->note.text == NULL && l->item->image_trigger != NULL)
+		diag_note(l->d, item, l->s->g->source, from->at, "in its ONBUILD %s", l->item->image_trigger);
+	else if (item->note.text == NULL)
 		diag_note(l->d, item, l->s->g->source, l->item->onbuild->at, "in this ONBUILD");
 }
 
@@ -158,7 +160,9 @@ stage_lower(struct sema *s, struct stage_info *stage)
 	scope_begin(s, stage);
 	g->steps = mem_array(g, struct step *, stage->nitems + 1);
 	g->steps[g->nsteps] = step_new(s, stage->ast->from);
-	g->steps[g->nsteps++]->base = stage->base;
+	g->steps[g->nsteps]->base = stage->base;
+	g->steps[g->nsteps]->triggers = stage->triggers;
+	g->steps[g->nsteps++]->ntriggers = stage->ntriggers;
 	for (size_t k = 0; k < stage->nitems && !stage->replaced; k++) {
 		const struct item *item = &stage->items[k];
 		struct lower l = {
@@ -167,6 +171,7 @@ stage_lower(struct sema *s, struct stage_info *stage)
 			.step = step_new(s, item->onbuild != NULL ? item->onbuild : item->inst),
 		};
 
+		l.step->trigger = item->image_trigger;
 		if (lower_inst(&l))
 			g->steps[g->nsteps++] = l.step;
 	}
@@ -179,6 +184,7 @@ graph_new(const void *ctx, const struct unit *u, const struct sema_options *o)
 	struct graph *g = mem_new(ctx, struct graph);
 
 	g->source = u->source;
+	g->platform = o->platform;
 	g->build_args = o->build_args;
 	g->nbuild_args = o->nbuild_args;
 	g->contexts = o->contexts;

@@ -30,17 +30,18 @@ bind_var(struct lower *l, struct value_builder *out, const struct word_part *p)
 static const struct value *
 bind(struct lower *l, const struct word_tree *tree)
 {
-	struct value_builder *out = builder_new(l->s->g);
+	struct value_builder out;
 
+	builder_init(&out, l->s->g);
 	for (size_t i = 0; i < tree->nparts; i++) {
 		const struct word_part *p = &tree->parts[i];
 
 		if (p->is_var)
-			bind_var(l, out, p);
+			bind_var(l, &out, p);
 		else
-			builder_text(out, p->text, p->len, lower_span(l, p->at));
+			builder_text(&out, p->text, p->len, lower_span(l, p->at));
 	}
-	return builder_done(out);
+	return builder_done(&out);
 }
 
 static struct known

@@ -15,27 +15,17 @@ layout=$("$source/tests/fixtures/bases.sh" busybox)
 umoci unpack --image "$layout:busybox" "$work/bundle" >/dev/null 2>&1
 root=$work/bundle/rootfs
 
-now() { date +%s%N; }
-
-# median COMMAND...: of $rounds runs, in microseconds
-median() {
-	round=0
-	while [ "$round" -lt "$rounds" ]; do
-		begin=$(now)
-		"$@" >/dev/null 2>&1
-		echo $((($(now) - begin) / 1000))
-		round=$((round + 1))
-	done | sort -n | sed -n "$(((rounds + 1) / 2))p"
-}
+# median COMMAND...: of $rounds runs, in microseconds; nothing but the process itself is in it
+median() { "$work/probe" time "$rounds" "$@"; }
 
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a / b }'; }
 
 # line TEXT MICROSECONDS [LIMIT-TEXT LIMIT]
 line() {
 	if [ $# -gt 2 ]; then
-		printf '%-58s %9.1f ms   %6s x %s\n' "$1" "$(awk -v t="$2" 'BEGIN { print t / 1000 }')" "$(ratio "$2" "$4")" "$3"
+		printf '%-58s %9.2f ms   %6s x %s\n' "$1" "$(awk -v t="$2" 'BEGIN { print t / 1000 }')" "$(ratio "$2" "$4")" "$3"
 	else
-		printf '%-58s %9.1f ms\n' "$1" "$(awk -v t="$2" 'BEGIN { print t / 1000 }')"
+		printf '%-58s %9.2f ms\n' "$1" "$(awk -v t="$2" 'BEGIN { print t / 1000 }')"
 	fi
 }
 
@@ -54,9 +44,12 @@ mkdir "$work/c"
 } >"$work/c/Dockerfile"
 noop=$(median "$work/probe" noop)
 line 'an empty static process (musl)' "$noop"
-line "compile --emit=ast, $(wc -l <"$work/c/Dockerfile") lines" "$(median "$build/dockcc" compile --emit=ast -o "$work/c/ast" "$work/c")" 'the empty process' "$noop"
-line 'compile to a script, runtime on the PATH' "$(median "$build/dockcc" compile --runtime=path -o "$work/c/path.sh" "$work/c")" 'the empty process' "$noop"
-line 'compile to a script, runtime embedded' "$(median "$build/dockcc" compile -o "$work/c/embed.sh" "$work/c")" 'the empty process' "$noop"
+line "compile --emit=ast, $(wc -l <"$work/c/Dockerfile") lines" "$(median "$build/dockcc" compile --emit=ast -o - "$work/c")" 'the empty process' "$noop"
+line 'dockcc --version' "$(median "$build/dockcc" --version)" 'the empty process' "$noop"
+line 'compile to a script, runtime on the PATH' "$(median "$build/dockcc" compile --runtime=path -o - "$work/c")" 'the empty process' "$noop"
+line 'compile to a script, runtime embedded' "$(median "$build/dockcc" compile -o - "$work/c")" 'the empty process' "$noop"
+"$build/dockcc" compile -o "$work/c/embed.sh" "$work/c"
+"$build/dockcc" compile --runtime=path -o "$work/c/path.sh" "$work/c"
 i=0
 while [ "$i" -lt 2000 ]; do cat "$work/c/Dockerfile"; i=$((i + 1)); done >"$work/big"
 big=$(median "$build/dockcc" compile --emit=ast -f "$work/big" -o /dev/null)
@@ -76,11 +69,8 @@ for level in 0 1; do
 done
 limit_a=$(median "$work/probe" stage "$root" 20)
 line 'limit A: stage entered once, 20 x sh -c true' "$limit_a"
-limit_b() {
-	i=0
-	while [ "$i" -lt 20 ]; do "$work/probe" step "$root"; i=$((i + 1)); done
-}
-b=$(median limit_b)
+# shellcheck disable=SC2016 # the inner shell expands it
+b=$(median sh -c 'i=0; while [ $i -lt 20 ]; do "$1" step "$2"; i=$((i + 1)); done' sh "$work/probe" "$root")
 line 'limit B: a helper process for each of 20 steps' "$b"
 o1=$(median sh "$work/r/O1.sh" --no-cache --store "$work/store" "$base")
 line '20 x RUN true, the script at -O1 (one layer)' "$o1" 'limit A' "$limit_a"
@@ -89,13 +79,8 @@ if command -v buildah >/dev/null; then
 	mkdir "$work/b"
 	sed "s|^FROM .*|FROM localhost/busybox:latest|" "$work/r/Dockerfile" >"$work/b/Dockerfile"
 	skopeo copy -q "oci:$layout:busybox" "containers-storage:[vfs@$work/bs+$work/br]localhost/busybox:latest" >/dev/null
-	buildah_20() {
-		buildah --root "$work/bs" --runroot "$work/br" --storage-driver vfs bud --isolation chroot --no-cache --layers=false \
-			-t x "$work/b"
-	}
-	rounds_kept=$rounds rounds=1
-	t=$(median buildah_20)
-	rounds=$rounds_kept
+	t=$("$work/probe" time 1 buildah --root "$work/bs" --runroot "$work/br" --storage-driver vfs bud --isolation chroot \
+		--no-cache --layers=false -t x "$work/b")
 	line '20 x RUN true, buildah bud --layers=false (one round)' "$t" 'the script at -O1' "$o1"
 fi
 

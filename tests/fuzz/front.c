@@ -18,11 +18,9 @@
 #include "passes/passes.h"
 #include "sema/sema.h"
 
-const char payload_sha256[] = "";
-extern const char sh_prelude[], sh_payload[];
-extern const size_t sh_payload_len;
-const char sh_prelude[] = "", sh_payload[] = "";
-const size_t sh_payload_len = 0;
+const struct payload payloads[] = { { .machine = NULL } }, payload_source = { .text = "", .sha256 = "" };
+extern const char sh_prelude[];
+const char sh_prelude[] = "";
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

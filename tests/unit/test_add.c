@@ -220,26 +220,27 @@ run_url(const struct url_case *u, int port, const char *client)
 	close(target);
 }
 
-/* All URLs with one client alone in PATH. */
+/* All URLs with `program` as the client, alone in PATH. */
 static void
-run_urls(const char *client, int port)
+run_urls(const char *client, const char *program, int port)
 {
 	char line[8192], *path = strdup(getenv("PATH"));
 
-	snprintf(line, sizeof(line), "rm -rf bin; mkdir bin; cd bin; ln -s \"$(command -v %s)\" %s && ln -s \"$(command -v gzip)\" gzip && "
-	         "ln -s \"$(command -v sh)\" sh; ln -s \"$(command -v tar)\" tar; ln -s \"$(command -v cat)\" cat", client, client);
+	snprintf(line, sizeof(line), "mkdir bin-%s; cd bin-%s; ln -s \"$(command -v %s)\" %s && ln -s \"$(command -v gzip)\" gzip && "
+	         "ln -s \"$(command -v sh)\" sh; ln -s \"$(command -v tar)\" tar; ln -s \"$(command -v cat)\" cat", program, program, program, client);
 	shell(".", line);
-	snprintf(line, sizeof(line), "%s/bin", case_top);
 	for (size_t i = 0; i < sizeof(urls) / sizeof(*urls); i++) {
-		bool there = access(strcat(strcat(strcpy(line, case_top), "/bin/"), client), X_OK) == 0;
+		bool there;
 
+		snprintf(line, sizeof(line), "%s/bin-%s/%s", case_top, program, client);
+		there = access(line, X_OK) == 0;
 		if (!there) {
 			check(true, "# SKIP client not installed");
 			continue;
 		}
-		snprintf(line, sizeof(line), "%s/bin", case_top);
+		snprintf(line, sizeof(line), "%s/bin-%s", case_top, program);
 		setenv("PATH", line, 1);
-		run_url(&urls[i], port, client);
+		run_url(&urls[i], port, program);
 		setenv("PATH", path, 1);
 	}
 	free(path);
@@ -502,7 +503,7 @@ main(void)
 	int port = 0;
 	pid_t pid;
 
-	if (!cases_begin(narchives + nnames + 2 * nurls + ngits + 4))
+	if (!cases_begin(narchives + nnames + 3 * nurls + ngits + 4))
 		return 0;
 	for (size_t i = 0; i < narchives; i++) {
 		struct copy_case c = archives[i];
@@ -525,8 +526,9 @@ main(void)
 	unsetenv("all_proxy");
 	unsetenv("ALL_PROXY");
 	pid = serve(&port);
-	run_urls("curl", port);
-	run_urls("wget", port);
+	run_urls("curl", "curl", port);
+	run_urls("wget", "wget", port);
+	run_urls("wget", "busybox", port);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	check_git();

@@ -94,7 +94,7 @@ build_option(struct build_options *o, const char *word, struct rt_err *e)
 {
 	const struct string_option table[] = {
 		{ "--script", &o->script, NULL }, { "--context", &o->context, NULL }, { "--dockerfile", &o->dockerfile, NULL },
-		{ "--dockerignore", &o->ignore_file, NULL }, { "--target", &o->target, NULL }, { "--store", &o->store, NULL },
+		{ "--ignorefile", &o->ignore_file, NULL }, { "--target", &o->target, NULL }, { "--store", &o->store, NULL },
 		{ "--mode", &o->mode, NULL }, { "--platform", &o->platform, NULL }, { "--iidfile", &o->iidfile, NULL },
 		{ "--metadata-file", &o->metadata_file, NULL }, { "--output", NULL, &o->outputs }, { "--tag", NULL, &o->tags },
 		{ "--build-context", NULL, &o->contexts }, { "--secret", NULL, &o->secrets }, { "--ssh", NULL, &o->ssh },
@@ -241,7 +241,7 @@ run_build(struct build *b, struct rt_err *e)
 		return lock_write(b, e);
 	if (lock_plan(b, e) < 0 || ns_enter(b->o->mode, &b->mode, e) < 0)
 		return -1;
-	if (build_keys(b, e) < 0 || cache_import(b, e) < 0)
+	if (contexts_make(b, e) < 0 || build_keys(b, e) < 0 || cache_import(b, e) < 0)
 		return -1;
 	if (b->o->dry_run)
 		return list_steps(b);
@@ -272,11 +272,13 @@ int
 cmd_build(char **argv, struct rt_err *e)
 {
 	struct build_options o;
-	struct build b = { .o = &o, .context_fd = -1 };
+	struct build b = { .o = &o, .own = &o, .context_fd = -1 };
+	int rc = -1;
 
-	if (parse_options(&o, argv, e) == 0 && build_platform(&b, e) == 0 && plan_read(STDIN_FILENO, &b.plan, e) == 0 &&
-	    run_build(&b, e) == 0)
-		return 0;
-	build_failed(&b, e);
-	return -1;
+	if (parse_options(&o, argv, e) == 0 && build_platform(&b, e) == 0 && plan_read(STDIN_FILENO, &b.plan, e) == 0)
+		rc = run_build(&b, e);
+	if (rc < 0)
+		build_failed(&b, e);
+	contexts_drop(&b);
+	return rc;
 }

@@ -2,6 +2,7 @@
 #ifndef RT_BUILD_H
 #define RT_BUILD_H
 
+#include "context.h"
 #include "copy.h"
 #include "image.h"
 #include "plan.h"
@@ -64,6 +65,10 @@ struct build {
 	char quiet[72];           /* --progress=quiet: the id to print at the end */
 	const char *mode;         /* how commands are isolated */
 	const char *os, *arch, *variant;
+	struct build_options *own;       /* what `o` is, to be changed: contexts become directories; NULL: they are */
+	struct context_copy *copies;     /* contexts.h: those that were made */
+	size_t ncopies;
+	bool made_context;               /* the build context is one of them */
 	const struct plan_step *failing; /* the step whose key cannot be worked out, for the last line of the failure */
 };
 /* A failure that no running step tells: the story and the line that a step's failure ends with; forgets the story. */

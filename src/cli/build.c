@@ -5,11 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../base/buf.h"
 #include "../base/mem.h"
 #include "command.h"
+#include "context.h"
 #include "file.h"
 
 /* The script lives in memory only: the shell reads it from a descriptor, so nothing is left behind. */
@@ -43,6 +45,17 @@ run_script(const void *ctx, const struct options *o, const struct job *j, const 
 	return EXIT_HOST;
 }
 
+/* The ignore file that belongs to the Dockerfile itself, where the script would not find it by the name it knows. */
+static void
+add_ignore_file(const void *ctx, const struct options *o, const struct job *j, struct string_list *words)
+{
+	const char *own = mem_printf(ctx, "%s.dockerignore", j->dockerfile);
+	struct stat st;
+
+	if (o->ignorefile.n == 0 && strcmp(j->dockerfile, "-") != 0 && strcmp(j->dockerfile, j->shown) != 0 && stat(own, &st) == 0)
+		string_add(ctx, words, mem_printf(ctx, "--ignorefile=%s", own));
+}
+
 int
 cmd_build(const void *ctx, const struct options *o)
 {
@@ -51,9 +64,11 @@ cmd_build(const void *ctx, const struct options *o)
 	int status;
 
 	if (o->context == NULL) {
-		fputs("dockcc: build needs a CONTEXT, a directory\n", stderr);
+		fputs("dockcc: build needs a CONTEXT: a directory, a tar, a URL, a git repository or - for standard input\n", stderr);
 		return EXIT_USAGE;
 	}
+	if ((status = context_enter(ctx, o)) != EXIT_GOOD)
+		return status;
 	if (!find_dockerfile(ctx, o, &j))
 		return EXIT_INPUT;
 	if (o->check.n > 0 || strcmp(option_value(&o->call, "build"), "check") == 0)
@@ -64,8 +79,9 @@ cmd_build(const void *ctx, const struct options *o)
 	}
 	if ((status = job_run(ctx, &j)) != EXIT_GOOD)
 		return status;
-	if (strcmp(o->context, "-") != 0)
-		string_add(ctx, &words, mem_printf(ctx, "--context=%s", o->context));
+	if (context_directory() != NULL || strcmp(o->context, "-") != 0)
+		string_add(ctx, &words, mem_printf(ctx, "--context=%s", context_directory() != NULL ? context_directory() : o->context));
+	add_ignore_file(ctx, o, &j, &words);
 	if (o->quiet.n > 0)
 		string_add(ctx, &words, "--progress=quiet");
 	return run_script(ctx, o, &j, &words);

@@ -150,8 +150,11 @@ builds the image that $dockerfile describes, without a container engine
       --cache-from SPEC, --cache-to SPEC   type=local,src=DIR (dest=DIR), type=registry,ref=REF; mode=max: all stages
       --tls-ca FILE         the roots to trust for registries instead of the host's
       --build-arg NAME=VALUE
-      --build-context NAME=LOCATION   oci-layout://DIR:TAG, oci-archive:FILE, docker-archive:FILE, docker-image://REF, DIR
-      --context DIR         where COPY takes its files from (default: ${context:-none})
+      --build-context NAME=LOCATION   oci-layout://DIR:TAG, oci-archive:FILE, docker-archive:FILE, docker-image://REF, DIR,
+                            or a tar, a URL, a git repository
+      --context DIR         where COPY takes its files from (default: ${context:-none}); or a tar, - for one on standard input,
+                            an http(s) URL of one, a git URL
+      --ignorefile FILE     the ignore file (default: $dockerfile.dockerignore, else .dockerignore in the context)
       --target STAGE        default: $target
       --secret id=ID,src=FILE   --ssh ID=SOCKET   --label KEY=VALUE   --annotation KEY=VALUE
       --add-host NAME:IP
@@ -172,7 +175,7 @@ option() {
   case $1 in
     --tag | --output | --secret | --ssh | --label | --annotation | --jobs | --progress | --iidfile | --metadata-file)
       return 0 ;;
-    --add-host | --cache-from | --cache-to | --lock | --lock-file) return 0 ;;
+    --add-host | --cache-from | --cache-to | --ignorefile | --lock | --lock-file) return 0 ;;
     --build-arg)
       set_arg "$2"
       case $2 in
@@ -238,6 +241,7 @@ main() {
     fi
   done
   find_runtime
+  if [ "$context" = - ]; then exec 3<&0; fi
   export DOCKCC_BUILD_CONTEXTS="$contexts" DOCKCC_LOCKED="$locked"
   { planning=1; plan; } | "$rt" build "--script=$script" "--dockerfile=$dockerfile" "--context=$context" "--store=$store" \
     "--target=$target" "$@"

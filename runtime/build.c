@@ -3,18 +3,23 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "cache.h"
+#include "console.h"
 #include "lock.h"
 #include "output.h"
 #include "registry.h"
 #include "verbs.h"
+#include "verify.h"
 
 static int
 number(const char *s, unsigned *out, struct rt_err *e)
@@ -34,7 +39,7 @@ progress_kind(const char *s, enum progress_kind *out, struct rt_err *e)
 	static const struct {
 		const char *name;
 		enum progress_kind kind;
-	} kinds[] = { { "auto", PROGRESS_PLAIN }, { "plain", PROGRESS_PLAIN }, { "tty", PROGRESS_TTY }, { "raw", PROGRESS_RAW },
+	} kinds[] = { { "auto", PROGRESS_AUTO }, { "plain", PROGRESS_PLAIN }, { "tty", PROGRESS_TTY }, { "raw", PROGRESS_RAW },
 		{ "quiet", PROGRESS_QUIET }, { "json", PROGRESS_JSON }, { "rawjson", PROGRESS_JSON } };
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
@@ -42,7 +47,7 @@ progress_kind(const char *s, enum progress_kind *out, struct rt_err *e)
 			*out = kinds[i].kind;
 			return 0;
 		}
-	return rt_fail_status(e, RT_USAGE, "--progress is auto, plain, tty, raw, quiet or json, not %s", s);
+	return rt_fail_status(e, RT_USAGE, "--progress is auto, tty, plain, raw, quiet or rawjson, not %s", s);
 }
 
 /* Seconds since the epoch, from SOURCE_DATE_EPOCH as a build argument or in the environment. */
@@ -89,6 +94,16 @@ string_option(const struct string_option *table, size_t n, const char *word, str
 	return rt_fail_status(e, RT_USAGE, "build does not know %s", word);
 }
 
+/* A descriptor that the script has opened for a shell; programs of the host do not get it. */
+static int
+console_option(const char *s, int *out, struct rt_err *e)
+{
+	if (!isdigit((unsigned char)s[0]) || s[1] != '\0' || fcntl(s[0] - '0', F_SETFD, FD_CLOEXEC) < 0)
+		return rt_fail_status(e, RT_USAGE, "--console takes an open descriptor, not %s", s);
+	*out = s[0] - '0';
+	return 0;
+}
+
 int
 build_option(struct build_options *o, const char *word, struct rt_err *e)
 {
@@ -99,8 +114,11 @@ build_option(struct build_options *o, const char *word, struct rt_err *e)
 		{ "--metadata-file", &o->metadata_file, NULL }, { "--output", NULL, &o->outputs }, { "--tag", NULL, &o->tags },
 		{ "--build-context", NULL, &o->contexts }, { "--secret", NULL, &o->secrets }, { "--ssh", NULL, &o->ssh },
 		{ "--build-arg", NULL, &o->build_args }, { "--label", NULL, &o->labels }, { "--annotation", NULL, &o->annotations },
-		{ "--add-host", NULL, &o->add_hosts }, { "--cache-from", NULL, &o->cache_from }, { "--cache-to", NULL, &o->cache_to },
-		{ "--hide", NULL, &o->hidden }, { "--lock", &o->lock_mode, NULL }, { "--lock-file", &o->lock_file, NULL },
+		{ "--add-host", NULL, &o->add_hosts }, { "--timeline", &o->timeline, NULL },
+		{ "--from-step", &o->from_step, NULL }, { "--until-step", &o->until_step, NULL }, { "--shell", &o->shell, NULL },
+		{ "--record", &o->record, NULL }, { "--verify", &o->verify, NULL }, { "--hide", NULL, &o->hidden },
+		{ "--cache-from", NULL, &o->cache_from }, { "--cache-to", NULL, &o->cache_to },
+		{ "--lock", &o->lock_mode, NULL }, { "--lock-file", &o->lock_file, NULL },
 	};
 
 	if (strcmp(word, "--no-cache") == 0)
@@ -111,6 +129,14 @@ build_option(struct build_options *o, const char *word, struct rt_err *e)
 		o->dry_run = true;
 	else if (strcmp(word, "--list") == 0)
 		o->list = true;
+	else if (strcmp(word, "--shell-on-failure") == 0)
+		o->shell_on_failure = true;
+	else if (strcmp(word, "--keep-going") == 0)
+		o->keep_going = true;
+	else if (strcmp(word, "--trace") == 0)
+		o->trace = true;
+	else if (strncmp(word, "--console=", 10) == 0)
+		return console_option(word + 10, &o->console, e);
 	else if (net_option(word))
 		return 0;
 	else if (strncmp(word, "--locked=", 9) == 0)
@@ -131,9 +157,25 @@ build_options_begin(struct build_options *o)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 
-	*o = (struct build_options){ .script = "build.sh", .dockerfile = "Dockerfile", .jobs = cpus > 0 ? (unsigned)cpus : 1 };
+	*o = (struct build_options){ .script = "build.sh", .dockerfile = "Dockerfile", .console = -1, .jobs = cpus > 0 ? (unsigned)cpus : 1 };
 	o->mode = getenv("DOCKCC_MODE");
 	build_contexts(o);
+}
+
+/* auto: what $BUILDKIT_PROGRESS says, else live on a terminal that can move its cursor, else plain. */
+static int
+settle_progress(struct build_options *o, struct rt_err *e)
+{
+	const char *wish = getenv("BUILDKIT_PROGRESS"), *term = getenv("TERM");
+	bool terminal = isatty(STDERR_FILENO) && term != NULL && *term != '\0' && strcmp(term, "dumb") != 0;
+
+	if (o->progress == PROGRESS_AUTO && wish != NULL && *wish != '\0' && progress_kind(wish, &o->progress, e) < 0)
+		return rt_prefix(e, "$BUILDKIT_PROGRESS");
+	if (o->progress == PROGRESS_AUTO)
+		o->progress = terminal && !o->trace ? PROGRESS_TTY : PROGRESS_PLAIN;
+	if (o->progress == PROGRESS_TTY && !isatty(STDERR_FILENO))
+		return rt_fail_status(e, RT_USAGE, "--progress=tty: standard error is not a terminal");
+	return 0;
 }
 
 int
@@ -143,7 +185,8 @@ build_options_end(struct build_options *o, struct rt_err *e)
 		o->store = NULL;
 	if (o->context != NULL && *o->context == '\0')
 		o->context = NULL;
-	return lock_environment(o, e) < 0 || source_date(o, e) < 0 || output_check(o, e) < 0 || cache_check(o, e) < 0 ? -1 : 0;
+	return lock_environment(o, e) < 0 || source_date(o, e) < 0 || output_check(o, e) < 0 || cache_check(o, e) < 0 ||
+	       settle_progress(o, e) < 0 ? -1 : 0;
 }
 
 static int
@@ -212,6 +255,8 @@ list_step(const struct plan_step *s, const char *what)
 static const char *
 fate(const struct stage_build *sb, size_t step)
 {
+	if (step == 0 && sb->base_image)
+		return sb->base_missing ? "UNPACK" : "CACHED";
 	for (size_t u = 0; u < sb->nunits; u++)
 		if (step >= sb->units[u].first && step < sb->units[u].end)
 			return sb->units[u].cached ? "CACHED" : sb->needed ? "RUN" : "SKIP";
@@ -232,6 +277,7 @@ static int
 run_build(struct build *b, struct rt_err *e)
 {
 	const char *store = b->o->store;
+	struct timespec now;
 
 	if (b->o->list)
 		return list_steps(b);
@@ -241,42 +287,78 @@ run_build(struct build *b, struct rt_err *e)
 		return lock_write(b, e);
 	if (lock_plan(b, e) < 0 || ns_enter(b->o->mode, &b->mode, e) < 0)
 		return -1;
+	progress_open(b);
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	b->began = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 	if (contexts_make(b, e) < 0 || build_keys(b, e) < 0 || cache_import(b, e) < 0)
 		return -1;
 	if (b->o->dry_run)
 		return list_steps(b);
+	progress_plan(b);
 	if (store_clean(&b->store, e) < 0)
 		return -1;
-	if (b->target->done)
-		progress_cached(b);
-	else if (sched_run(b, e) < 0)
+	if (sched_run(b, e) < 0 || output_write(b, e) < 0)
 		return -1;
-	return output_write(b, e) < 0 ? -1 : cache_export(b, e);
+	return cache_export(b, e);
+}
+
+static const char *
+kind_of(int status)
+{
+	return status == RT_USAGE ? "usage" : status == RT_DIGEST ? "digest" : status == RT_NOMODE ? "mode" : status > 128 ? "interrupted" : "io";
 }
 
 void
-build_failed(const struct build *b, struct rt_err *e)
+build_failed(struct build *b, struct rt_err *e)
 {
-	const struct plan_step *s = b->failing;
-	char *shown = rt_printable(e->text);
-	const char *kind = e->status == RT_USAGE ? "usage" : e->status == RT_DIGEST ? "digest" : e->status == RT_NOMODE ? "mode" : "io";
+	const struct plan_step *s = b->failed_step != NULL ? b->failed_step : b->failing;
+	cleanup_free char *shown = rt_printable(e->text);
+	bool silent = b->o->progress == PROGRESS_JSON && b->progress != NULL;
 
-	if (e->text[0] != '\0')
-		dprintf(STDERR_FILENO, "dockcc-rt: %s\n%s: failed step=%s line=%s status=%d kind=%s\n", shown, b->o->script,
-		        s != NULL ? s->id : "-", s != NULL ? s->lines : "-", e->status, s != NULL ? verb_name(s->verb) : kind);
-	free(shown);
+	if (silent && e->text[0] != '\0')
+		progress_note(b, shown);
+	else if (e->text[0] != '\0')
+		dprintf(STDERR_FILENO, "dockcc-rt: %s\n", shown);
+	if (!silent && (e->text[0] != '\0' || b->failed_step != NULL))
+		dprintf(STDERR_FILENO, "%s: failed step=%s line=%s status=%d kind=%s\n", b->o->script, s != NULL ? s->id : "-",
+		        s != NULL ? s->lines : "-", e->status, s != NULL ? verb_name(s->verb) : kind_of(e->status));
 	e->text[0] = '\0';
+}
+
+/* What is done with a finished build besides writing its image. */
+static int
+after_build(struct build *b, struct rt_err *e)
+{
+	if (b->o->record != NULL && verify_record(b, b->o->record, e) < 0)
+		return -1;
+	if (b->o->verify != NULL && verify_compare(b, b->o->verify, e) < 0)
+		return -1;
+	return b->o->shell != NULL ? console_visit(b, b->target, e) : 0;
 }
 
 int
 cmd_build(char **argv, struct rt_err *e)
 {
 	struct build_options o;
-	struct build b = { .o = &o, .own = &o, .context_fd = -1 };
-	int rc = -1;
+	struct build b = { .o = &o, .own = &o, .context_fd = -1, .store.fd = -1 };
+	struct rt_err last = { .status = RT_IO };
+	int rc;
 
-	if (parse_options(&o, argv, e) == 0 && build_platform(&b, e) == 0 && plan_read(STDIN_FILENO, &b.plan, e) == 0)
-		rc = run_build(&b, e);
+	/* whoever kills the script means the build */
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	rt_catch_signals();
+	rc = parse_options(&o, argv, e) < 0 || build_platform(&b, e) < 0 || plan_read(STDIN_FILENO, &b.plan, e) < 0 ||
+	     goal_cut(&b, &o, e) < 0 || run_build(&b, e) < 0 ? -1 : 0;
+	if (rc < 0 && rt_stopped() != 0 && b.failed_step == NULL)
+		rt_fail_status(e, 128 + rt_stopped(), "interrupted");
+	if (progress_close(&b, rc < 0 ? e->status : 0, &last) < 0 && rc == 0) {
+		*e = last;
+		rc = -1;
+	} else if (last.text[0] != '\0') {
+		rt_warn("%s", last.text);
+	}
+	if (rc == 0 && b.target != NULL && !o.dry_run)
+		rc = after_build(&b, e);
 	if (rc < 0)
 		build_failed(&b, e);
 	contexts_drop(&b);

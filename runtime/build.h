@@ -4,11 +4,12 @@
 
 #include "context.h"
 #include "copy.h"
+#include "meter.h"
 #include "image.h"
 #include "plan.h"
 #include "state.h"
 
-enum progress_kind { PROGRESS_PLAIN, PROGRESS_TTY, PROGRESS_RAW, PROGRESS_QUIET, PROGRESS_JSON };
+enum progress_kind { PROGRESS_AUTO, PROGRESS_PLAIN, PROGRESS_TTY, PROGRESS_RAW, PROGRESS_QUIET, PROGRESS_JSON };
 
 struct build_options {
 	const char *script;       /* name for messages, "build.sh" */
@@ -20,12 +21,15 @@ struct build_options {
 	const char *store, *mode, *platform;
 	struct list outputs, tags, contexts, secrets, ssh, build_args, labels, annotations, add_hosts, cache_from, cache_to;
 	struct list hidden;       /* paths that are not part of the build context: what a Makefile writes beside its Dockerfile */
-	const char *iidfile, *metadata_file, *from_step;
+	const char *iidfile, *metadata_file, *timeline;
+	const char *record, *verify; /* files: what was built; what it has to be like */
+	const char *from_step, *until_step, *shell; /* step ids; a stage id */
+	int console;              /* what a shell reads, -1: the terminal */
 	bool strict;              /* only what `locked` names may be used; lock.h */
 	struct list locked, pins; /* its entries; those of images as NAME=docker-image://NAME@DIGEST */
 	const char *lock_mode, *lock_file;
 	unsigned jobs;
-	bool no_cache, dry_run, list, squash;
+	bool no_cache, dry_run, list, squash, shell_on_failure, keep_going, trace;
 	enum progress_kind progress;
 	int64_t epoch;            /* SOURCE_DATE_EPOCH in seconds, -1: none */
 };
@@ -35,6 +39,7 @@ struct unit {
 	size_t first, end;        /* steps [first, end) that make the layer; others between belong to nobody */
 	char key[65];             /* names the layer */
 	bool cached;
+	bool again;               /* has to run although its layer may be there */
 };
 
 struct stage_build {
@@ -52,6 +57,7 @@ struct stage_build {
 	bool base_missing;        /* a base layer is not in the store yet */
 	bool needed;              /* something below has to run, or its result is exported */
 	bool done;                /* all layers are in the store */
+	bool failed;              /* it will not be: a step failed, here or in what it needs */
 };
 
 struct build {
@@ -62,6 +68,7 @@ struct build {
 	struct stage_build *target;
 	int context_fd;           /* -1: there is none */
 	struct ignore *ignore;    /* of the context, NULL: nothing is left out */
+	int64_t began;            /* ns since the epoch */
 	char quiet[72];           /* --progress=quiet: the id to print at the end */
 	const char *mode;         /* how commands are isolated */
 	const char *os, *arch, *variant;
@@ -69,10 +76,13 @@ struct build {
 	struct context_copy *copies;     /* contexts.h: those that were made */
 	size_t ncopies;
 	bool made_context;               /* the build context is one of them */
+	struct progress *progress;
+	const struct plan_step *failed_step; /* the first that failed, with the status it gave the build; NULL: none */
+	int failed_status;
 	const struct plan_step *failing; /* the step whose key cannot be worked out, for the last line of the failure */
 };
 /* A failure that no running step tells: the story and the line that a step's failure ends with; forgets the story. */
-void build_failed(const struct build *b, struct rt_err *e);
+void build_failed(struct build *b, struct rt_err *e);
 
 /* Options: the defaults, one word (RT_USAGE when it is unknown), what is to do behind the last. */
 void build_options_begin(struct build_options *o);
@@ -99,6 +109,10 @@ void build_need(struct build *b);
 /* The same in pieces, for one stage: what FROM gives; then the steps behind the first, with `begin`, `fs` and `layers` known. */
 int stage_base(struct build *b, struct stage_build *sb, struct rt_err *e);
 int stage_steps(struct build *b, struct stage_build *sb, struct rt_err *e);
+/* goal.c: --until-step takes the rest out of the plan and makes its stage the target; --from-step marks units. RT_USAGE when there
+   is no such step. */
+int goal_cut(struct build *b, struct build_options *o, struct rt_err *e);
+int goal_again(struct build *b, struct rt_err *e);
 /* Digest of what a step reads from (origin, from), hexadecimal. */
 int source_digest(struct build *b, enum origin origin, const char *from, const struct copy_spec *spec, char out[65],
                   struct rt_err *e);
@@ -116,10 +130,17 @@ struct message {
 	int32_t status;           /* MSG_FAIL: exit status to pass on */
 	int32_t signal;
 	bool cached;
+	uint64_t bytes, files;    /* MSG_DONE: moved by the step */
 	char text[1024];          /* MSG_FAIL: the story */
 };
-/* Runs what is missing of a stage; never returns. `ctl` is a packet socket, `out` takes the commands' output. */
-void worker_main(struct build *b, struct stage_build *sb, int ctl, int out) __attribute__((noreturn));
+/* What a worker gets from the scheduler. */
+struct worker_io {
+	int ctl, out;             /* a packet socket; the pipe that takes the commands' output */
+	int notes;                /* where its own warnings go, -1: standard error */
+	struct meter *meter;      /* shared */
+};
+/* Runs what is missing of a stage; never returns. */
+void worker_main(struct build *b, struct stage_build *sb, const struct worker_io *io) __attribute__((noreturn));
 
 /* hidden.c: patterns, one a line, that leave the hidden paths out of the context; appended to `text`. */
 void hidden_patterns(const struct build_options *o, struct str *text);
@@ -145,12 +166,27 @@ char *mount_target(const struct state *st, const struct plan_mount *m, unsigned 
 /* sched.c: runs the stages that need it. -1 with `e`; *failed tells the step, NULL when none. */
 int sched_run(struct build *b, struct rt_err *e);
 
-/* progress.c */
-/* The lines of a build in which everything is there already. */
-void progress_cached(struct build *b);
-void progress_start(struct build *b, const struct plan_step *s);
-void progress_output(struct build *b, const struct plan_step *s, const char *p, size_t n);
-void progress_done(struct build *b, const struct plan_step *s, bool cached, double seconds);
-void progress_fail(struct build *b, const struct plan_step *s, double seconds, const struct message *m);
+/* progress.c: what people see.  Everything goes to standard error but the digest of --progress=quiet. */
+/* Begins the record of the build; before any other of these. */
+void progress_open(struct build *b);
+/* The keys are known: how many steps there will be. */
+void progress_plan(struct build *b);
+/* A step begins; `m` is what its worker counts in, or NULL. */
+void progress_start(struct build *b, const struct plan_step *s, const struct meter *m, bool cached);
+void progress_output(struct build *b, const struct plan_step *s, const char *bytes, size_t n);
+void progress_done(struct build *b, const struct plan_step *s, bool cached, uint64_t bytes, uint64_t files);
+void progress_fail(struct build *b, const struct plan_step *s, const struct message *m);
+/* All steps of a stage that is there already. */
+void progress_cached(struct build *b, const struct stage_build *sb);
+/* Time has passed; `now`: the terminal has another size. */
+void progress_tick(struct build *b, bool now);
+/* Milliseconds after which progress_tick wants to be called. */
+int progress_interval(const struct build *b);
+/* A line of its own: a warning, the name of an image that is pulled. */
+void progress_note(struct build *b, const char *text);
+/* An image was written. */
+void progress_image(struct build *b, const char *digest, const char *where);
+/* The build has ended with `status`: takes the live display away, tells the summary, writes --timeline. */
+int progress_close(struct build *b, int status, struct rt_err *e);
 
 #endif

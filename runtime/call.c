@@ -41,6 +41,42 @@ build_arg(const struct build_options *o, const char *name)
 	return NULL;
 }
 
+/* --trace: the shell shows what it runs, where it is one that knows -x.  No part of the key: the files are the same. */
+static void
+trace_shell(struct list *argv)
+{
+	static const char *const shells[] = { "sh", "ash", "bash", "dash", "ksh", "mksh", "yash", "zsh" };
+	const char *slash = argv->n > 1 ? strrchr(argv->v[0], '/') : NULL, *name = slash != NULL ? slash + 1 : argv->n > 1 ? argv->v[0] : "";
+	bool known = false;
+
+	for (size_t i = 0; i < sizeof(shells) / sizeof(shells[0]); i++)
+		known = known || strcmp(name, shells[i]) == 0;
+	if (!known)
+		return;
+	list_add(argv, "");
+	free(argv->v[argv->n - 1]);
+	memmove(&argv->v[2], &argv->v[1], (argv->n - 2) * sizeof(*argv->v));
+	argv->v[1] = rt_strdup("-x");
+}
+
+void
+call_trace(const struct call *c)
+{
+	static const char *const kinds[] = { [RUN_MOUNT_BIND] = "bind", [RUN_MOUNT_CACHE] = "cache", [RUN_MOUNT_TMPFS] = "tmpfs",
+		[RUN_MOUNT_SECRET] = "secret", [RUN_MOUNT_SSH] = "ssh" };
+	struct rt_err ignored;
+	struct str b = { 0 };
+
+	for (size_t i = 0; i < c->spec.nmounts; i++)
+		str_printf(&b, "+ mount %s %s\n", kinds[c->spec.mounts[i].kind], c->spec.mounts[i].target);
+	str_printf(&b, "+ in %s as %s:", c->cwd, c->spec.user != NULL && *c->spec.user != '\0' ? c->spec.user : "root");
+	for (size_t i = 0; i < c->argv.n; i++)
+		str_printf(&b, " %s", c->argv.v[i]);
+	str_putc(&b, '\n');
+	rt_write_all(c->spec.out_fd, b.s, b.len, "trace", &ignored);
+	str_free(&b);
+}
+
 int
 call_make(struct build *b, const struct state *st, const struct plan_step *s, const char *root, const char *scratch, int out,
           struct call *c, struct rt_err *e)
@@ -49,6 +85,8 @@ call_make(struct build *b, const struct state *st, const struct plan_step *s, co
 
 	*c = (struct call){ 0 };
 	state_argv(st, s, &c->argv);
+	if (b->o->trace && !s->exec && s->script == NULL)
+		trace_shell(&c->argv);
 	state_env(st, &c->env);
 	add_proxies(b->o, &c->env);
 	if (prepare_mounts(b, st, s, scratch, &c->mounts, &c->env, e) < 0)

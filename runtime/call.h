@@ -15,6 +15,8 @@ struct call {
    when the step has no mounts; `out` takes the command's output. */
 int call_make(struct build *b, const struct state *st, const struct plan_step *s, const char *root, const char *scratch, int out,
               struct call *c, struct rt_err *e);
+/* --trace: writes to the step's output where and as whom the command runs, and what is mounted for it. */
+void call_trace(const struct call *c);
 void call_free(struct call *c);
 
 #endif

@@ -1,6 +1,7 @@
 /* Makes the entries of a copy (spec execution.md 1.3): data, owner, mode, attributes, times; from open
    descriptors, so that what was checked is what is copied (security.md S4.1). */
 #include "copy_int.h"
+#include "meter.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -185,6 +186,7 @@ copy_file(const struct rules *r, int fromdir, const char *from, int todir, const
 		return -1;
 	if (tree_copy_data(in, out, (uint64_t)st.st_size, name, e) < 0)
 		return -1;
+	meter_add(METER_COPY, (uint64_t)st.st_size, 1);
 	/* attributes behind the owner: changing it drops file capabilities, execution.md 6 */
 	if (tree_finish(out, rules_uid(r, &st), rules_gid(r, &st), rules_mode(r, st.st_mode), NULL, name, e) < 0)
 		return -1;

@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "meter.h"
 #include "registry.h"
 #include "sha256.h"
 
@@ -69,6 +70,7 @@ download_piece(void *arg, const char *p, size_t n, struct rt_err *e)
 		return -1;
 	sha256_update(&d->sum, p, n);
 	d->got += n;
+	meter_add(METER_PULL, n, 0);
 	return 0;
 }
 
@@ -256,6 +258,7 @@ start_job(struct store *s, const char *name, const struct descriptor *d, struct 
 	if (job->pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		signal(SIGPIPE, SIG_IGN);
+		meter_watch(NULL, NULL);
 		if (pull_blob(s, name, d, e) == 0)
 			_exit(0);
 		_exit(write(ends[1], e, sizeof(*e)) < 0 ? 2 : 1);
@@ -362,13 +365,18 @@ clean_parts(struct store *s)
 int
 pull_blobs(struct store *s, const char *ref, const struct descriptor *d, size_t n, struct rt_err *e)
 {
+	uint64_t bytes = 0;
 	struct ref r;
 	int rc;
 
 	if (ref_parse(ref, &r, e) < 0 || net_allowed(ref, e) < 0)
 		return -1;
 	clean_parts(s);
+	for (size_t i = 0; i < n; i++)
+		bytes += d[i].size;
+	meter_begin(METER_PULL, NULL, bytes);
 	rc = n == 1 ? pull_blob(s, r.name, d, e) : run_jobs(s, r.name, d, n, e);
+	meter_end();
 	ref_free(&r);
 	return rc;
 }

@@ -61,6 +61,8 @@ struct run_spec {
 	bool net_none;          /* only loopback */
 	bool insecure;          /* no capability drop, no seccomp filter */
 	int out_fd;             /* stdout and stderr of the command: a pipe's write end */
+	int in_fd;              /* its stdin; 0: nothing */
+	bool terminal;          /* in_fd and out_fd are a terminal of its own, which becomes its controlling one */
 };
 /* Runs the command to its end (security.md S5: own mnt, pid, ipc, uts, cgroup namespaces, own /proc, /dev, masked
    paths, capabilities, seccomp, every process of it dead when this returns), stubs for mount points

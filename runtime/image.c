@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "exec.h"
+#include "meter.h"
 #include "oci.h"
 #include "ref.h"
 #include "registry.h"
@@ -229,11 +230,13 @@ layer_unpack(const struct blob *b, const struct descriptor *d, const char *diffi
 	struct tar_options o = { .mode = TAR_LAYER, .opaque_user = ns_overlay_user(), .chown_uid = -1, .chown_gid = -1,
 	                         .what = what, .implied = implied };
 	struct reader *file = blob_reader_open(b, what), *decoded;
+	struct meter_reader counted;
 	struct sum_reader packed, plain;
 	char got[72];
 	int rc = -1;
 
-	sum_reader_init(&packed, file);
+	meter_reader_init(&counted, file);
+	sum_reader_init(&packed, &counted.reader);
 	decoded = decode_reader(&packed.reader, what, e);
 	if (decoded != NULL) {
 		sum_reader_init(&plain, decoded);
@@ -319,6 +322,22 @@ layer_type_ok(const char *type)
 	       strncmp(type, "application/vnd.docker.image.rootfs.diff.tar", 44) == 0;
 }
 
+/* Bytes of the blobs that are still to be unpacked, as their descriptors say. */
+static uint64_t
+missing_bytes(struct store *s, const struct json *layers, const struct json *ids)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < layers->n; i++) {
+		const struct json *size = json_at(layers->v[i], "/size");
+		const char *id = ids->v[i]->s;
+
+		if (size != NULL && size->type == JSON_INT && size->i > 0 && id != NULL && strlen(id) > 7 && !store_has_layer(s, id + 7))
+			n += (uint64_t)size->i;
+	}
+	return n;
+}
+
 /* Layers of an image of the store that are neither unpacked nor there as blobs come from the registry, all at once. */
 static int
 pull_layers(struct store *s, struct place *p, const struct json *layers, const struct json *ids, struct rt_err *e)
@@ -360,6 +379,7 @@ open_layers(struct store *s, struct place *p, struct found *f, struct image *im,
 		return rt_fail_status(e, RT_DIGEST, "%s: the manifest has %zu layers, the config %zu", p->layout.what, layers->n, ids->n);
 	if (pull_layers(s, p, layers, ids, e) < 0)
 		return -1;
+	meter_begin(METER_UNPACK, NULL, missing_bytes(s, layers, ids));
 	for (size_t i = 0; i < layers->n; i++) {
 		cleanup_free char *name = NULL;
 		struct descriptor d;

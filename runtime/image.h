@@ -31,6 +31,8 @@ int store_tmp(struct store *s, char **name, int *lockfd, struct rt_err *e);
 /* Moves the directory `tmp` to layers/`layer` after syncing it; somebody else's equal layer wins silently. */
 int store_publish_layer(struct store *s, const char *tmp, const char *layer, struct rt_err *e);
 bool store_has_layer(struct store *s, const char *layer);
+/* When the step that made the layer began, ns since the epoch; -1 when nobody said. */
+int64_t layer_start(struct store *s, const char *layer);
 /* Removes what dead builds left in tmp/. */
 int store_clean(struct store *s, struct rt_err *e);
 

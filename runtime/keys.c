@@ -483,6 +483,7 @@ stage_steps(struct build *b, struct stage_build *sb, struct rt_err *e)
 	b->failing = NULL;
 	for (size_t i = 0; i < sb->nunits; i++) {
 		list_add(&sb->layers, sb->units[i].key);
+		sb->units[i].again = b->o->no_cache;
 		sb->units[i].cached = !b->o->no_cache && store_has_layer(&b->store, sb->units[i].key);
 	}
 	return 0;
@@ -547,6 +548,8 @@ build_keys(struct build *b, struct rt_err *e)
 	b->target = b->o->target != NULL ? build_stage(b, b->o->target) : &b->stages[b->plan.nstages - 1];
 	if (b->target == NULL)
 		return rt_fail_status(e, RT_USAGE, "the plan has no stage %s", b->o->target);
+	if (goal_again(b, e) < 0)
+		return -1;
 	need(b, b->target);
 	return 0;
 }

@@ -80,8 +80,7 @@ layer_meta_write(struct store *s, const char *dir, const struct layer_meta *m, s
 	return rc;
 }
 
-/* When the step began, in ns; -1 when nobody said. */
-static int64_t
+int64_t
 layer_start(struct store *s, const char *layer)
 {
 	cleanup_free char *name = rt_printf("layers/%s/start", layer);

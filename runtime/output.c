@@ -110,7 +110,7 @@ deliver(struct build *b, const struct export_image *im, const struct output_spec
 static int
 write_note(const char *path, const char *text, struct rt_err *e)
 {
-	return path == NULL ? 0 : rt_write_file(AT_FDCWD, path, text, strlen(text), 0644, e);
+	return path == NULL ? 0 : rt_write_named(path, text, strlen(text), e);
 }
 
 /* The names in full, with commas between them: what buildx calls image.name. */
@@ -160,13 +160,6 @@ write_notes(struct build *b, const struct export_result *r, const struct list *n
 		rc = write_note(b->o->metadata_file, text.s, e);
 	str_free(&text);
 	return rc;
-}
-
-static void
-report(struct build *b, const struct export_result *r, const char *where)
-{
-	if (b->o->progress != PROGRESS_QUIET && b->o->progress != PROGRESS_JSON)
-		dprintf(STDERR_FILENO, "%-10s %s%s%s\n", "image", r->digest, r->digest[0] != '\0' ? " -> " : "", where);
 }
 
 /* Those of "PLATFORM KEY=VALUE" that are for our platform; a later one of the same key wins when it is written. */
@@ -237,10 +230,12 @@ output_write(struct build *b, struct rt_err *e)
 		struct export_result r = { 0 };
 
 		rc = output_parse(spec, &out, e);
+		meter_begin(METER_EXPORT, i < b->o->outputs.n ? spec : b->o->tags.v[0], 0);
 		if (rc == 0)
 			rc = write_one(b, &im, &out, &r, e);
+		meter_end();
 		if (rc == 0)
-			report(b, &r, i < b->o->outputs.n ? spec : b->o->tags.v[0]);
+			progress_image(b, r.digest, i < b->o->outputs.n ? spec : b->o->tags.v[0]);
 		if (r.digest[0] != '\0')
 			last = r;
 		for (size_t k = 0; k < out.names.n; k++)

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "meter.h"
 #include "registry.h"
 #include "sha256.h"
 
@@ -263,8 +264,11 @@ pull_image(struct store *s, const char *text, const char *platform, struct rt_er
 	key = rt_printf("%s %s", full, platform != NULL ? platform : "");
 	if (platform_parse(platform, &p, e) < 0)
 		rc = -1;
-	else if (look_again(key) || !have_image(s, text, &ref, &p))
+	else if (look_again(key) || !have_image(s, text, &ref, &p)) {
+		meter_begin(METER_PULL, text, 0);
 		rc = pull_wanted(s, &ref, &p, text, e);
+		meter_end();
+	}
 	ref_free(&ref);
 	return rc;
 }

@@ -1,6 +1,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -207,14 +208,18 @@ list_free(struct list *l)
 
 /* ---- files ------------------------------------------------------------------------------------- */
 
+static volatile sig_atomic_t stopped;
+
 int
 rt_write_all(int fd, const void *p, size_t n, const char *what, struct rt_err *e)
 {
 	const char *s = p;
 
 	while (n > 0) {
-		ssize_t k = write(fd, s, n);
+		ssize_t k = stopped ? 0 : write(fd, s, n);
 
+		if (stopped)
+			return rt_fail_status(e, 128 + stopped, "interrupted");
 		if (k < 0 && errno == EINTR)
 			continue;
 		if (k < 0)
@@ -290,6 +295,43 @@ rt_write_file(int dirfd, const char *name, const void *p, size_t n, mode_t mode,
 	if (rc < 0)
 		unlinkat(dirfd, tmp, 0);
 	return rc;
+}
+
+int
+rt_write_named(const char *path, const void *p, size_t n, struct rt_err *e)
+{
+	cleanup_fd int fd = -1;
+	struct stat st;
+
+	if (stat(path, &st) < 0 || S_ISREG(st.st_mode))
+		return rt_write_file(AT_FDCWD, path, p, n, 0644, e);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	return fd < 0 ? rt_fail(e, errno, "open %s", path) : rt_write_all(fd, p, n, path, e);
+}
+
+/* ---- being asked to end ------------------------------------------------------------------------ */
+
+static void
+on_signal(int sig)
+{
+	stopped = sig;
+}
+
+void
+rt_catch_signals(void)
+{
+	struct sigaction sa = { .sa_handler = on_signal }, ignore = { .sa_handler = SIG_IGN };
+
+	sigaction(SIGINT, &sa, NULL);
+	sigaction(SIGTERM, &sa, NULL);
+	sigaction(SIGHUP, &sa, NULL);
+	sigaction(SIGPIPE, &ignore, NULL);
+}
+
+int
+rt_stopped(void)
+{
+	return stopped;
 }
 
 static int remove_deep(int dirfd, const char *name, int depth, struct rt_err *e);
@@ -421,6 +463,16 @@ rt_printable(const char *s)
 	return b.s;
 }
 
+static void (*warn_watch)(void *arg, const char *line);
+static void *warn_arg;
+
+void
+rt_warn_watch(void (*watch)(void *arg, const char *line), void *arg)
+{
+	warn_watch = watch;
+	warn_arg = arg;
+}
+
 void
 rt_warn(const char *fmt, ...)
 {
@@ -432,7 +484,12 @@ rt_warn(const char *fmt, ...)
 	str_vprintf(&b, fmt, ap);
 	va_end(ap);
 	shown = rt_printable(b.s);
-	dprintf(STDERR_FILENO, "dockcc-rt: warning: %s\n", shown);
+	b.len = 0;
+	str_printf(&b, "dockcc-rt: warning: %s", shown);
+	if (warn_watch != NULL)
+		warn_watch(warn_arg, b.s);
+	else
+		dprintf(STDERR_FILENO, "%s\n", b.s);
 	free(shown);
 	str_free(&b);
 }

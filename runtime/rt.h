@@ -86,6 +86,8 @@ size_t rt_utf8(const unsigned char *s, uint32_t *code);
 /* The words this process was started with: main tells them; a copy of it whose words others can read blanks them. */
 void rt_keep_words(char **argv);
 void rt_hide_words(void);
+/* Writes a file that a user named: a regular one as rt_write_file does, a device or pipe is written to. */
+int rt_write_named(const char *path, const void *p, size_t n, struct rt_err *e);
 /* Removes name below dirfd with all it holds, following nothing; no error when it is absent. */
 int rt_remove_tree(int dirfd, const char *name, struct rt_err *e);
 int rt_mkdir_p(int dirfd, const char *path, mode_t mode, struct rt_err *e);
@@ -95,5 +97,12 @@ char *rt_printable(const char *s);
 
 /* One warning line on standard error, "dockcc-rt: warning: ...". */
 void rt_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Gives such lines to somebody else; NULL: standard error again. */
+void rt_warn_watch(void (*watch)(void *arg, const char *line), void *arg);
+
+/* The signal that asks this process to end, 0: none did.  rt_write_all then fails, so that what is half written is removed on
+   the usual way out.  The first sets handlers for SIGINT, SIGTERM and SIGHUP that set the flag. */
+void rt_catch_signals(void);
+int rt_stopped(void);
 
 #endif

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -151,14 +152,16 @@ enter_cwd(const struct job *j)
 	return 0;
 }
 
-/* stdin null, stdout and stderr the caller's pipe, nothing else (S5.5), before a path of the image is followed: none may
+/* stdin null (or a shell's input), stdout and stderr the caller's pipe, nothing else (S5.5), before a path of the image is followed: none may
    lead through /proc/self/fd to what we had open outside.  The pipe is a user's to open again by /dev/stdout. */
 static int
 set_descriptors(const struct job *j, int null)
 {
 	int out = j->s->out_fd < 3 ? fcntl(j->s->out_fd, F_DUPFD_CLOEXEC, 3) : j->s->out_fd;
 
-	if (null < 0)
+	if (j->s->in_fd > 0)
+		null = j->s->in_fd;
+	else if (null < 0)
 		null = open("/dev/null", O_RDONLY); /* not O_CLOEXEC: it may be 0 already */
 	if (null < 0 || dup2(null, 0) < 0 || dup2(out, 1) < 0 || dup2(out, 2) < 0)
 		return rt_fail(j->e, errno, "standard input and output");
@@ -281,6 +284,8 @@ prepare_process(const struct job *j)
 
 	if (setsid() < 0 || setrlimit(RLIMIT_CORE, &no_core) < 0)
 		return rt_fail(j->e, errno, "make a session without core files");
+	if (j->s->terminal && ioctl(0, TIOCSCTTY, 0) < 0)
+		return rt_fail(j->e, errno, "take the terminal");
 	umask(022);
 	return 0;
 }

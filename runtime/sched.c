@@ -5,15 +5,17 @@
 #include <poll.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "build.h"
+#include "console.h"
 
 enum wait_kind { WAIT_NOTHING, WAIT_TURN, WAIT_STAGE };
 
@@ -25,7 +27,7 @@ struct job {
 	uint32_t wait_stage;
 	bool turn;                /* holds one of --jobs */
 	const struct plan_step *step;
-	struct timespec since;
+	struct meter *meter;      /* shared with the worker */
 	unsigned rank;            /* missing steps from here to the target: the longest path goes first */
 };
 
@@ -35,35 +37,19 @@ struct sched {
 	size_t njobs;
 	unsigned turns;           /* free ones */
 	bool failed;
+	bool stop;                /* nothing new begins */
+	int notes[2];             /* where workers write warnings, -1: to standard error */
+	struct str note;          /* a line of them, unfinished */
+	struct meter *meters;
 	struct rt_err *e;
 };
 
-static volatile sig_atomic_t interrupted;
+static volatile sig_atomic_t resized;
 
 static void
-on_signal(int sig)
+on_resize(int sig)
 {
-	interrupted = sig;
-}
-
-static void
-catch_signals(void)
-{
-	struct sigaction sa = { .sa_handler = on_signal }, pipe_ = { .sa_handler = SIG_IGN };
-
-	sigaction(SIGINT, &sa, NULL);
-	sigaction(SIGTERM, &sa, NULL);
-	sigaction(SIGHUP, &sa, NULL);
-	sigaction(SIGPIPE, &pipe_, NULL);
-}
-
-static double
-seconds_since(const struct timespec *t)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)(now.tv_sec - t->tv_sec) + (double)(now.tv_nsec - t->tv_nsec) / 1e9;
+	resized = sig;
 }
 
 /* Steps that have yet to run in `sb`. */
@@ -124,9 +110,10 @@ start_job(struct sched *s, struct job *j)
 		signal(SIGINT, SIG_DFL);
 		signal(SIGTERM, SIG_DFL);
 		signal(SIGHUP, SIG_DFL);
+		signal(SIGWINCH, SIG_DFL);
 		close(ctl[0]);
 		close(out[0]);
-		worker_main(s->b, j->sb, ctl[1], out[1]);
+		worker_main(s->b, j->sb, &(struct worker_io){ .ctl = ctl[1], .out = out[1], .notes = s->notes[1], .meter = j->meter });
 	}
 	close(ctl[1]);
 	close(out[1]);
@@ -145,13 +132,31 @@ go(struct job *j)
 	(void)!send(j->ctl, &m, offsetof(struct message, text), MSG_NOSIGNAL);
 }
 
+/* --keep-going: a stage that needs one that has failed cannot be made either. */
+static void
+give_up(struct sched *s, struct job *j)
+{
+	const struct stage_build *needed = &s->b->stages[j->wait_stage];
+	cleanup_free char *text = rt_printf("stage %s is not made: it needs %s", j->sb->plan->id, needed->plan->id);
+
+	j->sb->failed = true;
+	j->wait = WAIT_NOTHING;
+	progress_note(s->b, text);
+	kill(j->pid, SIGKILL);
+}
+
 /* Lets go on who can: all that waited for a finished stage, and as many as there are turns, the longest path first. */
 static void
 dispatch(struct sched *s)
 {
-	for (size_t i = 0; i < s->njobs; i++)
-		if (s->jobs[i].wait == WAIT_STAGE && s->b->stages[s->jobs[i].wait_stage].done)
-			go(&s->jobs[i]);
+	for (size_t i = 0; i < s->njobs; i++) {
+		struct job *j = &s->jobs[i];
+
+		if (j->wait == WAIT_STAGE && s->b->stages[j->wait_stage].failed)
+			give_up(s, j);
+		else if (j->wait == WAIT_STAGE && s->b->stages[j->wait_stage].done)
+			go(j);
+	}
 	while (s->turns > 0) {
 		struct job *best = NULL;
 
@@ -197,18 +202,41 @@ kill_all(struct sched *s)
 			kill(s->jobs[i].pid, SIGKILL);
 }
 
+/* Waits for the end of the one job that may go on: somebody sits in its shell. */
+static void
+await_shell(struct sched *s, struct job *j)
+{
+	struct message m;
+
+	dprintf(STDERR_FILENO, "%s: a shell where the step failed; leave it with exit\n", s->b->o->script);
+	console_save(s->b);
+	go(j);
+	while (recv(j->ctl, &m, sizeof(m), 0) > 0 || errno == EINTR)
+		errno = 0;
+	console_restore(s->b);
+}
+
 static void
 take_failure(struct sched *s, struct job *j, const struct message *m)
 {
 	const struct plan_step *step = &j->sb->plan->steps[m->step];
+	bool shell = s->b->o->shell_on_failure;
 
-	if (s->failed)
+	if (s->stop)
 		return;
+	if (!s->failed) {
+		s->e->status = m->status; /* the story is told */
+		s->e->text[0] = '\0';
+	}
 	s->failed = true;
-	progress_fail(s->b, step, j->step == step ? seconds_since(&j->since) : 0, m);
-	s->e->status = m->status; /* the story is told */
-	s->e->text[0] = '\0';
-	kill_all(s);
+	j->sb->failed = true;
+	s->stop = !s->b->o->keep_going || shell;
+	progress_fail(s->b, step, m);
+	for (size_t i = 0; s->stop && i < s->njobs; i++)
+		if (s->jobs[i].pid > 0 && (!shell || &s->jobs[i] != j))
+			kill(s->jobs[i].pid, SIGKILL);
+	if (shell)
+		await_shell(s, j);
 }
 
 static void
@@ -235,12 +263,11 @@ take_message(struct sched *s, struct job *j)
 		break;
 	case MSG_START:
 		j->step = &j->sb->plan->steps[m.step];
-		clock_gettime(CLOCK_MONOTONIC, &j->since);
-		progress_start(s->b, j->step);
+		progress_start(s->b, j->step, j->meter, m.cached);
 		break;
 	case MSG_DONE:
 		drain(s, j);
-		progress_done(s->b, j->step, m.cached, seconds_since(&j->since));
+		progress_done(s->b, j->step, m.cached, m.bytes, m.files);
 		break;
 	case MSG_FAIL:
 		drain(s, j);
@@ -265,17 +292,36 @@ take_exit(struct sched *s, struct job *j)
 	give_back(s, j);
 	if (WIFEXITED(status) && WEXITSTATUS(status) == 0) {
 		j->sb->done = true;
-	} else if (!s->failed) {
-		s->failed = true;
+	} else if (!s->stop && !j->sb->failed) {
+		s->failed = s->stop = true;
 		rt_fail(s->e, 0, "the worker of stage %s ended by signal %d", j->sb->plan->id, WIFSIGNALED(status) ? WTERMSIG(status) : 0);
 		kill_all(s);
 	}
 }
 
-static bool
-wait_once(struct sched *s)
+/* Warnings of workers, line by line. */
+static void
+take_notes(struct sched *s)
 {
-	struct pollfd *fds = rt_alloc((s->njobs * 2 + 1) * sizeof(*fds));
+	char chunk[4096], *line, *end;
+	ssize_t n;
+
+	while (s->notes[0] >= 0 && (n = read(s->notes[0], chunk, sizeof(chunk))) > 0)
+		str_add(&s->note, chunk, (size_t)n);
+	for (line = s->note.s; line != NULL && (end = strchr(line, '\n')) != NULL; line = end + 1) {
+		*end = '\0';
+		progress_note(s->b, line);
+	}
+	if (line != NULL) {
+		s->note.len -= (size_t)(line - s->note.s);
+		memmove(s->note.s, line, s->note.len + 1);
+	}
+}
+
+/* Fills fds[2 i] and fds[2 i + 1] for job i, then the notes; false: nobody works any more, or we are to end. */
+static bool
+to_watch(const struct sched *s, struct pollfd *fds)
+{
 	bool alive = false;
 	nfds_t n = 0;
 
@@ -284,23 +330,32 @@ wait_once(struct sched *s)
 		fds[n++] = (struct pollfd){ .fd = s->jobs[i].out, .events = POLLIN };
 		alive = alive || s->jobs[i].pid > 0;
 	}
-	if (!alive || interrupted) {
-		free(fds);
-		return false;
-	}
-	if (poll(fds, n, 1000) > 0)
-		for (size_t i = 0; i < s->njobs; i++) {
-			struct job *j = &s->jobs[i];
+	fds[n] = (struct pollfd){ .fd = s->notes[0], .events = POLLIN };
+	return alive && rt_stopped() == 0;
+}
 
-			if (fds[2 * i + 1].revents != 0)
-				drain(s, j);
-			if (fds[2 * i].revents != 0)
-				take_message(s, j);
-			if (j->pid > 0 && j->ctl < 0)
-				take_exit(s, j);
-		}
+static bool
+wait_once(struct sched *s)
+{
+	struct pollfd *fds = rt_alloc((s->njobs * 2 + 1) * sizeof(*fds));
+	bool alive = to_watch(s, fds);
+	int ready = alive ? poll(fds, s->njobs * 2 + 1, progress_interval(s->b)) : 0;
+
+	for (size_t i = 0; ready > 0 && i < s->njobs; i++) {
+		struct job *j = &s->jobs[i];
+
+		if (fds[2 * i + 1].revents != 0)
+			drain(s, j);
+		if (fds[2 * i].revents != 0)
+			take_message(s, j);
+		if (j->pid > 0 && j->ctl < 0)
+			take_exit(s, j);
+	}
+	take_notes(s);
+	progress_tick(s->b, resized != 0);
+	resized = 0;
 	free(fds);
-	return true;
+	return alive;
 }
 
 static void
@@ -317,26 +372,51 @@ reap_all(struct sched *s)
 	}
 }
 
+/* A job for every stage that has something to do, with a meter that both sides see. */
+static int
+make_jobs(struct sched *s)
+{
+	struct build *b = s->b;
+
+	s->jobs = rt_alloc((b->plan.nstages + 1) * sizeof(*s->jobs));
+	s->meters = mmap(NULL, (b->plan.nstages + 1) * sizeof(*s->meters), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (s->meters == MAP_FAILED)
+		return rt_fail(s->e, errno, "memory for the scheduler");
+	for (size_t i = 0; i < b->plan.nstages; i++)
+		if (b->stages[i].needed && b->stages[i].done)
+			progress_cached(b, &b->stages[i]);
+		else if (b->stages[i].needed)
+			s->jobs[s->njobs++] = (struct job){ .sb = &b->stages[i], .ctl = -1, .out = -1, .meter = &s->meters[i] };
+	rank_jobs(s);
+	/* a line of a worker must not land in the middle of ours */
+	if ((b->o->progress == PROGRESS_TTY || b->o->progress == PROGRESS_JSON) && pipe2(s->notes, O_CLOEXEC | O_NONBLOCK) < 0)
+		return rt_fail(s->e, errno, "make a pipe");
+	return 0;
+}
+
 int
 sched_run(struct build *b, struct rt_err *e)
 {
-	struct sched s = { .b = b, .turns = b->o->jobs, .e = e };
-	int rc = 0;
+	struct sched s = { .b = b, .turns = b->o->jobs, .notes = { -1, -1 }, .e = e };
+	struct sigaction resize = { .sa_handler = on_resize };
+	int rc = make_jobs(&s);
 
-	s.jobs = rt_alloc((b->plan.nstages + 1) * sizeof(*s.jobs));
-	for (size_t i = 0; i < b->plan.nstages; i++)
-		if (b->stages[i].needed && !b->stages[i].done)
-			s.jobs[s.njobs++] = (struct job){ .sb = &b->stages[i], .ctl = -1, .out = -1 };
-	rank_jobs(&s);
-	catch_signals();
+	rt_catch_signals();
+	sigaction(SIGWINCH, &resize, NULL);
 	for (size_t i = 0; rc == 0 && i < s.njobs; i++)
 		rc = start_job(&s, &s.jobs[i]);
 	while (rc == 0 && wait_once(&s))
-		if (!s.failed)
+		if (!s.stop)
 			dispatch(&s);
 	reap_all(&s);
+	if (s.failed || rt_stopped() != 0) /* what the killed have left */
+		store_clean(&b->store, &(struct rt_err){ 0 });
+	take_notes(&s);
+	rt_close_fd(&s.notes[0]);
+	rt_close_fd(&s.notes[1]);
+	str_free(&s.note);
 	free(s.jobs);
-	if (interrupted && !s.failed)
-		return rt_fail_status(e, 128 + interrupted, "interrupted");
+	if (rt_stopped() != 0 && !s.failed)
+		return rt_fail_status(e, 128 + rt_stopped(), "interrupted");
 	return rc < 0 || s.failed ? -1 : 0;
 }

@@ -301,10 +301,8 @@ run_steps(struct part *c, struct stage_build *sb, struct rt_err *e)
 		missing = missing || !sb->units[i].cached;
 	sb->needed = true;
 	sb->done = !missing;
-	if (!missing) {
-		progress_cached(&c->b);
-		return 0;
-	}
+	progress_open(&c->b);
+	c->b.began = INT64_MAX; /* whoever else makes the layer does it for another reason */
 	return sched_run(&c->b, e);
 }
 
@@ -362,7 +360,7 @@ do_step(struct part *c, char **argv, struct rt_err *e)
 
 /* The last line of a failure has the form that a failed step's has: see cmd_build. */
 static int
-report(const struct part *c, struct rt_err *e)
+report(struct part *c, struct rt_err *e)
 {
 	build_failed(&c->b, e);
 	return -1;
@@ -376,6 +374,7 @@ cmd_step(char **argv, struct rt_err *e)
 
 	build_options_begin(&c.o);
 	c.o.script = c.o.again = "make";
+	c.o.progress = PROGRESS_PLAIN; /* several steps share the terminal */
 	for (; *argv != NULL && strncmp(*argv, "--", 2) == 0; argv++) {
 		/* what belongs to the step itself begins here */
 		if (strncmp(*argv, "--let=", 6) == 0 || strncmp(*argv, "--first=", 8) == 0 || strncmp(*argv, "--set=", 6) == 0 ||

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "meter.h"
 #include "stream.h"
 
 static ssize_t
@@ -67,6 +68,7 @@ fd_writer_flush(struct fd_writer *w, struct rt_err *e)
 	size_t n = w->n;
 
 	w->n = 0;
+	meter_add(METER_EXPORT, n, 0);
 	return rt_write_all(w->fd, w->buf, n, w->what, e);
 }
 
@@ -77,8 +79,10 @@ fd_write(struct writer *writer, const void *p, size_t n, struct rt_err *e)
 
 	if (n > sizeof(w->buf) - w->n && fd_writer_flush(w, e) < 0)
 		return -1;
-	if (n >= sizeof(w->buf))
+	if (n >= sizeof(w->buf)) {
+		meter_add(METER_EXPORT, n, 0);
 		return rt_write_all(w->fd, p, n, w->what, e);
+	}
 	memcpy(w->buf + w->n, p, n);
 	w->n += n;
 	return 0;

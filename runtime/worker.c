@@ -16,6 +16,7 @@
 
 #include "build.h"
 #include "call.h"
+#include "console.h"
 #include "path.h"
 #include "prepare.h"
 #include "tar.h"
@@ -24,6 +25,7 @@ struct worker {
 	struct build *b;
 	struct stage_build *sb;
 	int ctl, out;
+	const struct meter *meter;
 	size_t step;            /* being worked on */
 	char *tmp, *tmp_path;   /* this unit's directory in the store */
 	int lock;
@@ -37,6 +39,10 @@ send_message(struct worker *w, enum message_kind kind, bool cached)
 {
 	struct message m = { .kind = kind, .stage = (uint32_t)w->sb->plan->index, .step = (uint32_t)w->step, .cached = cached };
 
+	if (kind == MSG_START)
+		meter_begin(METER_NOTHING, NULL, 0);
+	m.bytes = w->meter->done;
+	m.files = w->meter->files;
 	/* MSG_START and MSG_DONE carry no story: send the head alone */
 	return send(w->ctl, &m, offsetof(struct message, text), MSG_NOSIGNAL) < 0 ? -1 : 0;
 }
@@ -56,22 +62,37 @@ ask(struct worker *w, enum message_kind kind, uint32_t stage, struct rt_err *e)
 	return n > 0 ? 0 : rt_fail(e, n < 0 ? errno : 0, "the scheduler is gone");
 }
 
-static void __attribute__((noreturn))
-fail(struct worker *w, int status, int sig, const char *text)
+static void
+say_failed(struct worker *w, int status, int sig, const char *text)
 {
 	struct message m = { .kind = MSG_FAIL, .stage = (uint32_t)w->sb->plan->index, .step = (uint32_t)w->step,
 		.status = status, .signal = sig };
 
 	snprintf(m.text, sizeof(m.text), "%s", text);
-	if (w->tmp != NULL) {
-		struct rt_err ignored;
-		char *root = rt_printf("%s/root", w->tmp_path);
-
-		overlay_umount(root, &ignored);
-		free(root);
-		rt_remove_tree(w->b->store.fd, w->tmp, &ignored);
-	}
 	(void)!send(w->ctl, &m, sizeof(m), MSG_NOSIGNAL);
+}
+
+/* What the unit has begun goes away. */
+static void
+clean_up(struct worker *w)
+{
+	struct rt_err ignored;
+	char *root;
+
+	if (w->tmp == NULL)
+		return;
+	root = rt_printf("%s/root", w->tmp_path);
+	overlay_umount(root, &ignored);
+	free(root);
+	rt_remove_tree(w->b->store.fd, w->tmp, &ignored);
+	w->tmp = NULL;
+}
+
+static void __attribute__((noreturn))
+fail(struct worker *w, int status, int sig, const char *text)
+{
+	clean_up(w);
+	say_failed(w, status, sig, text);
 	_exit(1);
 }
 
@@ -125,14 +146,14 @@ unit_begin(struct worker *w, char **root, struct rt_err *e)
 	return rc;
 }
 
-/* --no-cache: what an earlier build left under this name goes. */
+/* A step that runs again: what an earlier build left under this name goes. */
 static int
 drop_old(struct worker *w, const char *key, struct rt_err *e)
 {
 	char *from = rt_printf("layers/%s", key), *to = NULL;
 	int lock = -1, rc = 0;
 
-	if (w->b->o->no_cache && store_has_layer(&w->b->store, key)) {
+	if (store_has_layer(&w->b->store, key)) {
 		rc = store_tmp(&w->b->store, &to, &lock, e);
 		if (rc == 0 && renameat(w->b->store.fd, from, w->b->store.fd, to) < 0)
 			rc = rt_fail(e, errno, "move %s away", from);
@@ -171,7 +192,7 @@ unit_end(struct worker *w, const struct unit *u, char *root, struct rt_err *e)
 		if (rc < 0)
 			return -1;
 	}
-	if (drop_old(w, u->key, e) < 0 || store_publish_layer(&w->b->store, w->tmp, u->key, e) < 0)
+	if ((u->again && drop_old(w, u->key, e) < 0) || store_publish_layer(&w->b->store, w->tmp, u->key, e) < 0)
 		return -1;
 	rt_close_fd(&w->lock);
 	free(w->tmp);
@@ -213,6 +234,7 @@ do_copy(struct worker *w, const struct plan_step *s, const char *root, struct rt
 
 	if (sub_directory(w, "scratch", &scratch, e) < 0)
 		return -1;
+	meter_begin(METER_COPY, NULL, 0);
 	copy_spec_of(s, &w->st, w->b->o, &spec, &files);
 	spec.tmp = scratch;
 	if (s->excludes.n > 0 && (spec.exclude = ignore_patterns(&s->excludes, e)) == NULL)
@@ -243,6 +265,8 @@ do_run(struct worker *w, const struct plan_step *s, const char *root, int *sig, 
 	if (s->nmounts > 0 && sub_directory(w, "scratch", &scratch, e) < 0)
 		return -1;
 	rc = call_make(w->b, &w->st, s, root, scratch, w->out, &call, e);
+	if (rc == 0 && w->b->o->trace)
+		call_trace(&call);
 	if (rc == 0)
 		rc = run_command(&call.spec, &status, sig, e);
 	call_free(&call);
@@ -250,18 +274,42 @@ do_run(struct worker *w, const struct plan_step *s, const char *root, int *sig, 
 	return rc < 0 ? -1 : status;
 }
 
-/* The command of the current step has ended: says so, or ends the stage. */
+/* --shell-on-failure: the scheduler has told the failure and stopped everything else when it lets us go on. */
 static void
-check_status(struct worker *w, int rc, int sig, const struct rt_err *e)
+offer_shell(struct worker *w, const char *root)
+{
+	const struct plan_step *s = &w->sb->plan->steps[w->step];
+	cleanup_free char *name = rt_printf("%s/shell", w->tmp_path);
+	struct message m;
+	struct rt_err e = { .status = RT_IO };
+	int status;
+	ssize_t n;
+
+	do
+		n = recv(w->ctl, &m, sizeof(m), 0);
+	while (n < 0 && errno == EINTR);
+	if (n <= 0 || mkdir(name, 0755) < 0)
+		return;
+	if (console_shell(w->b, &w->st, s, root, name, &status, &e) < 0)
+		dprintf(STDERR_FILENO, "%s: %s\n", w->b->o->script, e.text);
+}
+
+/* The step in `root` has ended: goes on, or ends the stage. */
+static void
+check_status(struct worker *w, const char *root, int rc, int sig, const struct rt_err *e)
 {
 	char text[64];
 
-	if (rc < 0)
-		fail(w, e->status != 0 ? e->status : RT_IO, 0, e->text);
-	if (rc > 0) {
+	if (rc == 0)
+		return;
+	if (rc > 0)
 		snprintf(text, sizeof(text), sig != 0 ? "killed by signal %d" : "exit status %d", sig != 0 ? sig : rc);
-		fail(w, rc, sig, text);
-	}
+	if (!w->b->o->shell_on_failure)
+		fail(w, rc < 0 ? e->status != 0 ? e->status : RT_IO : rc, sig, rc < 0 ? e->text : text);
+	say_failed(w, rc < 0 ? e->status != 0 ? e->status : RT_IO : rc, sig, rc < 0 ? e->text : text);
+	offer_shell(w, root);
+	clean_up(w);
+	_exit(1);
 }
 
 /* A chain of RUNs in one sandbox, unless one of them needs a sandbox of its own: then nothing is done yet. */
@@ -294,10 +342,12 @@ do_chain(struct worker *w, const struct unit *u, const char *root)
 		int status = 0, sig = 0, rc;
 
 		send_message(w, MSG_START, false);
+		if (w->b->o->trace)
+			call_trace(&calls[w->step - u->first]);
 		rc = run_session_step(&session, w->step - u->first, &status, &sig, &e);
 		if (rc < 0 || status != 0)
 			run_session_end(&session);
-		check_status(w, rc < 0 ? -1 : status, sig, &e);
+		check_status(w, root, rc < 0 ? -1 : status, sig, &e);
 		send_message(w, MSG_DONE, false);
 		if (state_apply(&w->st, &w->sb->plan->steps[w->step], &e) < 0)
 			fail(w, e.status, 0, e.text);
@@ -332,7 +382,7 @@ do_step(struct worker *w, const struct plan_step *s, const char *root)
 	case VERB_SET:
 		break;
 	}
-	check_status(w, rc, sig, &e);
+	check_status(w, root, rc, sig, &e);
 	send_message(w, MSG_DONE, false);
 }
 
@@ -380,7 +430,7 @@ do_unit(struct worker *w, struct unit *u)
 	if (!u->cached) {
 		if (wait_for_sources(w, u, &e) < 0 || ask(w, MSG_ACQUIRE, 0, &e) < 0 || (lock = lock_key(w, u->key, &e)) < 0)
 			fail(w, e.status, 0, e.text);
-		u->cached = !w->b->o->no_cache && store_has_layer(&w->b->store, u->key);
+		u->cached = store_has_layer(&w->b->store, u->key) && (!u->again || layer_start(&w->b->store, u->key) >= w->b->began);
 	}
 	if (u->cached) {
 		char *dir = layer_dir(w, u->key);
@@ -439,14 +489,19 @@ do_base(struct worker *w)
 }
 
 void
-worker_main(struct build *b, struct stage_build *sb, int ctl, int out)
+worker_main(struct build *b, struct stage_build *sb, const struct worker_io *io)
 {
-	struct worker w = { .b = b, .sb = sb, .ctl = ctl, .out = out, .lock = -1 };
+	struct worker w = { .b = b, .sb = sb, .ctl = io->ctl, .out = io->out, .meter = io->meter, .lock = -1 };
 	struct rt_err e = { .status = RT_IO };
 	size_t u = 0;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	umask(022);
+	meter_watch(NULL, NULL);
+	meter_use(io->meter);
+	rt_warn_watch(NULL, NULL);
+	if (io->notes >= 0)
+		dup2(io->notes, STDERR_FILENO);
 	if (ns_private(&e) < 0)
 		fail(&w, e.status, 0, e.text);
 	state_copy(&w.st, &sb->begin);

@@ -5,10 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
-#include "buf.h"
 #include "diag.h"
 #include "mem.h"
-#include "utf8.h"
 
 static const struct row {
 	const char *name;
@@ -102,103 +100,6 @@ diag_sort(struct diag *d)
 {
 	if (d->n > 1)
 		qsort(d->items, d->n, sizeof *d->items, by_place);
-}
-
-/* One character as it is safe to show: control, C1 and bidi controls become \xNN or \u{...} (security.md S7). */
-static void
-put_safe(struct buf *out, const char *s, size_t n, uint32_t c)
-{
-	if (c == 0xfffd && n == 1)
-		buf_printf(out, "\\x%02X", (unsigned char)s[0]);
-	else if (c != '\t' && (c < 0x20 || c == 0x7f))
-		buf_printf(out, "\\x%02X", (unsigned)c);
-	else if ((c >= 0x80 && c < 0xa0) || (c >= 0x200e && c <= 0x200f) || (c >= 0x202a && c <= 0x202e) ||
-	         (c >= 0x2066 && c <= 0x2069))
-		buf_printf(out, "\\u{%x}", (unsigned)c);
-	else
-		buf_add(out, s, n);
-}
-
-static void
-put_text(struct buf *out, const char *s)
-{
-	size_t len = strlen(s);
-	uint32_t c;
-
-	for (size_t i = 0, n; i < len; i += n) {
-		n = utf8_decode(s + i, len - i, &c);
-		put_safe(out, s + i, n, c);
-	}
-}
-
-/* The source line and, below it, carets under the part of the span that lies on it.  Tabs are kept in
-   both so that they stay aligned. */
-static void
-put_excerpt(struct buf *out, const struct diag_mark *m, const char *fix, bool color)
-{
-	struct position p = source_position(m->source, m->at.begin);
-	size_t len, from, to;
-	const char *line = source_line(m->source, p.line, &len);
-	struct buf *under = buf_new(out);
-	uint32_t c;
-	bool first = true;
-
-	from = m->at.begin - m->source->lines[p.line - 1];
-	to = m->at.end > m->at.begin ? m->at.end - m->source->lines[p.line - 1] : from + 1;
-	if (len > 400)
-		len = 400;
-	buf_printf(out, "%5u | ", (unsigned)p.line);
-	for (size_t i = 0, n; i < len; i += n) {
-		size_t before = out->len, width;
-
-		n = utf8_decode(line + i, len - i, &c);
-		put_safe(out, line + i, n, c);
-		width = c == 0xfffd || out->len - before != n ? out->len - before : 1;
-		for (; width > 0 && i < to; width--) {
-			buf_putc(under, i < from ? (c == '\t' ? '\t' : ' ') : first ? '^' : '~');
-			first = first && i < from;
-		}
-	}
-	buf_printf(out, "\n      | %s%s%s", color ? "\033[32m" : "", buf_str(under), first ? "^" : "");
-	if (fix != NULL) {
-		buf_puts(out, " fix: ");
-		put_text(out, fix);
-	}
-	buf_puts(out, color ? "\033[0m\n" : "\n");
-	talloc_free(under);
-}
-
-void
-diag_render(struct buf *out, const struct diag_item *item, bool color)
-{
-	static const char *const names[] = { "", "note", "warning", "error" };
-	static const char *const shades[] = { "", "\033[36m", "\033[35m", "\033[31m" };
-	const struct source *s = item->where.source;
-	bool place = s != NULL && item->line != 0;
-
-	if (s != NULL) {
-		put_text(out, s->name);
-		if (place) {
-			struct position p = source_position(s, item->where.at.begin);
-
-			buf_printf(out, ":%u:%u", (unsigned)p.line, (unsigned)p.column);
-		}
-		buf_puts(out, ": ");
-	}
-	buf_printf(out, "%s%s:%s ", color ? shades[item->severity] : "", names[item->severity], color ? "\033[0m" : "");
-	put_text(out, item->where.text);
-	buf_printf(out, " [%s]\n", rows[item->id].name);
-	if (place)
-		put_excerpt(out, &item->where, item->fix, color);
-	else if (item->fix != NULL)
-		buf_printf(out, "fix: %s\n", item->fix);
-	if (item->note.text != NULL) {
-		buf_puts(out, "note: ");
-		put_text(out, item->note.text);
-		buf_putc(out, '\n');
-		if (item->note.source != NULL && item->note.at.end > item->note.at.begin)
-			put_excerpt(out, &item->note, NULL, color);
-	}
 }
 
 /* Optimal string alignment distance, case ignored; words longer than 63 bytes are never near. */

@@ -23,6 +23,9 @@ source_new(const void *ctx, const char *name, const char *text, size_t len)
 			break;
 		at = (size_t)(end - s->text) + 1;
 	}
+	/* a byte order mark is no part of the first line */
+	if (len >= 3 && memcmp(s->text, "\xef\xbb\xbf", 3) == 0)
+		lines[0] = 3;
 	s->lines = lines;
 	s->nlines = n;
 	return s;

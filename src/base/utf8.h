@@ -13,6 +13,10 @@ size_t utf8_decode(const char *s, size_t len, uint32_t *c);
 /* White space in the sense of Go's unicode.IsSpace. */
 bool utf8_space(uint32_t c);
 
+/* The columns a character takes on a terminal: 0 when it joins the one before it, 2 for the wide ones of East Asia and
+   emoji, else 1.  Unicode 15, UAX 11, by whole blocks. */
+unsigned utf8_width(uint32_t c);
+
 /* Drops white space from both ends of [*begin, *end) of `s`. */
 void utf8_trim(const char *s, size_t *begin, size_t *end);
 

@@ -84,7 +84,5 @@ void check_gcc(struct buf *out, const struct check_file *files, size_t n);
 
 /* The file with every safe fix made; *count is their number.  Owned by `ctx`. */
 char *check_fix(const void *ctx, const struct source *source, const struct diag *d, size_t *len, unsigned *count);
-/* A unified diff of two texts. */
-void check_diff(struct buf *out, const char *name, const char *before, size_t nbefore, const char *after, size_t nafter);
 
 #endif

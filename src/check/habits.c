@@ -127,7 +127,9 @@ copy_directory(struct check *c, const struct inst *i)
 		return;
 	item = check_report(c, DIAG_COPY_DIRECTORY, i, t->at, "several sources go to %s, which does not end with a slash", t->s);
 	/* quotes and brackets mean that the words are not those that were meant */
-	plain = i->form != FORM_EXEC && n == t->len && t->s[n - 1] != ']' && t->s[n - 1] != '\\' && strpbrk(i->args[0].text.s, "[\"'") == NULL;
+	plain = i->form != FORM_EXEC && n == t->len;
+	for (size_t k = 0; plain && k < i->nargs; k++)
+		plain = strpbrk(i->args[k].text.s, "[]\"'\\") == NULL;
 	diag_fix(c->d, item, plain ? mem_printf(c->scratch, "%s/", t->s) : NULL, "%s/", t->s);
 }
 

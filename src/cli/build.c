@@ -25,24 +25,18 @@ script_fd(const struct buf *text)
 	return fd;
 }
 
-int
-run_script(const void *ctx, const struct options *o, const struct job *j, const struct string_list *words)
+void
+run_shell(int fd, const struct string_list *arguments)
 {
 	struct string_list argv = { 0 };
-	int fd = script_fd(j->out);
 
-	if (fd < 0) {
-		fprintf(stderr, "dockcc: the script: %s\n", strerror(errno));
-		return EXIT_HOST;
-	}
-	string_add(ctx, &argv, "sh");
-	string_add(ctx, &argv, mem_printf(ctx, "/dev/fd/%d", fd));
-	for (size_t i = 0; i < words->n; i++)
-		string_add(ctx, &argv, words->v[i]);
-	options_for_script(o, &argv);
+	string_add(NULL, &argv, "sh");
+	string_add(NULL, &argv, mem_printf(NULL, "/dev/fd/%d", fd));
+	for (size_t i = 0; i < arguments->n; i++)
+		string_add(NULL, &argv, arguments->v[i]);
 	execv("/bin/sh", (char *const *)(uintptr_t)argv.v);
 	fprintf(stderr, "dockcc: /bin/sh: %s\n", strerror(errno));
-	return EXIT_HOST;
+	_exit(EXIT_HOST);
 }
 
 /* The ignore file that belongs to the Dockerfile itself, where the script would not find it by the name it knows. */
@@ -56,12 +50,38 @@ add_ignore_file(const void *ctx, const struct options *o, const struct job *j, s
 		string_add(ctx, words, mem_printf(ctx, "--ignorefile=%s", own));
 }
 
+void
+script_arguments(const void *ctx, const struct options *o, const struct job *j, bool results, struct string_list *out)
+{
+	if (context_directory() != NULL || strcmp(o->context, "-") != 0)
+		string_add(ctx, out, mem_printf(ctx, "--context=%s", context_directory() != NULL ? context_directory() : o->context));
+	add_ignore_file(ctx, o, j, out);
+	if (o->quiet.n > 0)
+		string_add(ctx, out, "--progress=quiet");
+	options_for_script(o, results, out);
+}
+
+int
+compile_script(const void *ctx, struct job *j, int *fd)
+{
+	int status;
+
+	j->out = buf_new(ctx);
+	if ((status = job_run(ctx, j)) != EXIT_GOOD)
+		return status;
+	if ((*fd = script_fd(j->out)) < 0) {
+		fprintf(stderr, "dockcc: the script: %s\n", strerror(errno));
+		return EXIT_HOST;
+	}
+	return EXIT_GOOD;
+}
+
 int
 cmd_build(const void *ctx, const struct options *o)
 {
-	struct job j = { .o = o, .out = buf_new(ctx), .script = "build.sh" };
-	struct string_list words = { 0 };
-	int status;
+	struct job j = { .o = o, .script = "build.sh" };
+	struct string_list arguments = { 0 };
+	int status, fd;
 
 	if (o->context == NULL) {
 		fputs("dockcc: build needs a CONTEXT: a directory, a tar, a URL, a git repository or - for standard input\n", stderr);
@@ -77,12 +97,10 @@ cmd_build(const void *ctx, const struct options *o)
 		fprintf(stderr, "dockcc: --call is build or check, not %s\n", option_value(&o->call, NULL));
 		return EXIT_USAGE;
 	}
-	if ((status = job_run(ctx, &j)) != EXIT_GOOD)
+	if ((status = compile_script(ctx, &j, &fd)) != EXIT_GOOD)
 		return status;
-	if (context_directory() != NULL || strcmp(o->context, "-") != 0)
-		string_add(ctx, &words, mem_printf(ctx, "--context=%s", context_directory() != NULL ? context_directory() : o->context));
-	add_ignore_file(ctx, o, &j, &words);
-	if (o->quiet.n > 0)
-		string_add(ctx, &words, "--progress=quiet");
-	return run_script(ctx, o, &j, &words);
+	if (o->verify.n > 0 && o->dry_run.n == 0)
+		return build_verified(ctx, o, &j, fd);
+	script_arguments(ctx, o, &j, true, &arguments);
+	run_shell(fd, &arguments);
 }

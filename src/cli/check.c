@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "../base/buf.h"
+#include "../base/diff.h"
 #include "../base/mem.h"
 #include "../base/source.h"
 #include "../check/check.h"
@@ -206,28 +207,23 @@ fix(const void *ctx, struct run *r, const char *path, const struct check_file *f
 {
 	size_t len;
 	unsigned count;
-	char *text = fix_all(ctx, r, f, &len, &count), *real;
-	int status = EXIT_GOOD;
-	struct stat st;
+	char *text = fix_all(ctx, r, f, &len, &count);
 
 	if (r->fix == FIX_DIFF || strcmp(path, "-") == 0) {
 		struct buf *out = buf_new(ctx);
 
 		if (r->fix == FIX_DIFF)
-			check_diff(out, f->name, f->source->text, f->source->len, text, len);
+			diff_unified(out, f->name, f->source->text, f->source->len, text, len);
 		else
 			buf_add(out, text, len);
 		return file_write_fd(STDOUT_FILENO, buf_str(out), out->len) ? EXIT_GOOD : EXIT_HOST;
 	}
 	if (count == 0)
 		return EXIT_GOOD;
-	/* a symbolic link stays one */
-	if ((real = realpath(path, NULL)) == NULL || stat(real, &st) < 0 || !file_write(real, text, len, st.st_mode & 07777))
-		status = EXIT_HOST;
-	else
-		fprintf(stderr, "%s: %u fixed\n", f->name, count);
-	free(real);
-	return status;
+	if (!file_rewrite(path, text, len))
+		return EXIT_HOST;
+	fprintf(stderr, "%s: %u fixed\n", f->name, count);
+	return EXIT_GOOD;
 }
 
 static int

@@ -11,9 +11,16 @@ int cmd_check(const void *ctx, const struct options *o);
 int check_file(const void *ctx, const struct options *o, const char *path, bool quiet);
 int cmd_fmt(const void *ctx, const struct options *o);
 int cmd_lock(const void *ctx, const struct options *o);
-/* Becomes the shell that runs the script of `j` with `words` and the options that the script takes; an exit status when that fails. */
-int run_script(const void *ctx, const struct options *o, const struct job *j, const struct string_list *words);
 /* The Dockerfile that -f or the context names, and how it is shown.  False after a message. */
 bool find_dockerfile(const void *ctx, const struct options *o, struct job *j);
+
+/* build.c.  Compiles to a script in memory, *fd, that the shell can read once; the exit status. */
+int compile_script(const void *ctx, struct job *j, int *fd);
+/* What the script is to be told; `results`: see options_for_script. */
+void script_arguments(const void *ctx, const struct options *o, const struct job *j, bool results, struct string_list *out);
+/* Becomes the shell that runs the script in `fd`. */
+void run_shell(int fd, const struct string_list *arguments) __attribute__((noreturn));
+/* verify.c: builds at -O0 and then runs the script in `wanted`, which compares; the exit status. */
+int build_verified(const void *ctx, const struct options *o, struct job *j, int wanted);
 
 #endif

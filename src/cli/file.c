@@ -122,3 +122,18 @@ file_write(const char *path, const char *text, size_t len, unsigned mode)
 	talloc_free(tmp);
 	return good;
 }
+
+bool
+file_rewrite(const char *path, const char *text, size_t len)
+{
+	char *real = realpath(path, NULL);
+	struct stat st;
+	bool good = real != NULL && stat(real, &st) == 0;
+
+	if (!good)
+		fprintf(stderr, "dockcc: %s: %s\n", path, strerror(errno));
+	else
+		good = file_write(real, text, len, st.st_mode & 07777);
+	free(real);
+	return good;
+}

@@ -13,6 +13,8 @@ struct source *file_read(const void *ctx, const char *path, const char *shown);
 bool file_read_fd(const void *ctx, int fd, const char *shown, char **text, size_t *len);
 /* Writes all of it or nothing: a temporary beside `path`, then a rename; "-" is standard output. */
 bool file_write(const char *path, const char *text, size_t len, unsigned mode);
+/* The same for a file that is there: it keeps its mode, and a symbolic link stays one. */
+bool file_rewrite(const char *path, const char *text, size_t len);
 bool file_write_fd(int fd, const char *text, size_t len);
 
 #endif

@@ -1,9 +1,11 @@
 /* `dockcc fmt`: the canonical layout, printed, checked, or written back. */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../base/buf.h"
 #include "../base/diag.h"
+#include "../base/diff.h"
 #include "../base/mem.h"
 #include "../fmt/fmt.h"
 #include "command.h"
@@ -14,7 +16,7 @@ fmt_file(const void *ctx, const struct options *o, const char *path)
 {
 	struct source *source = file_read(ctx, path, path);
 	struct diag *d = diag_new(ctx);
-	struct buf *out = buf_new(ctx), *diff = o->diff.n > 0 ? buf_new(ctx) : NULL;
+	struct buf *out = buf_new(ctx), *diff = buf_new(ctx);
 	struct unit *u;
 	bool same;
 
@@ -23,22 +25,23 @@ fmt_file(const void *ctx, const struct options *o, const char *path)
 	u = unit_parse(ctx, source, d);
 	if (!u->ok || !unit_check_bytes(u, d))
 		return job_show(o, d);
-	fmt_unit(out, u, diff);
+	fmt_unit(out, u);
 	same = out->len == source->len && memcmp(buf_str(out), source->text, out->len) == 0;
-	if (diff != NULL && diff->len > 0) {
-		printf("--- %s\n+++ %s\n%s", path, path, buf_str(diff));
-		fflush(stdout);
+	if (o->diff.n > 0) {
+		diff_unified(diff, path, source->text, source->len, buf_str(out), out->len);
+		if (!file_write_fd(STDOUT_FILENO, buf_str(diff), diff->len))
+			return EXIT_HOST;
 	}
 	if (o->check.n > 0) {
 		if (!same)
 			fprintf(stderr, "%s: not in the canonical layout\n", path);
 		return same ? EXIT_GOOD : EXIT_INPUT;
 	}
-	if (o->write.n > 0)
-		return same || strcmp(path, "-") == 0 || file_write(path, buf_str(out), out->len, 0644) ? EXIT_GOOD : EXIT_HOST;
-	if (diff != NULL)
+	if (o->write.n > 0 && strcmp(path, "-") != 0)
+		return same || file_rewrite(path, buf_str(out), out->len) ? EXIT_GOOD : EXIT_HOST;
+	if (o->diff.n > 0)
 		return EXIT_GOOD;
-	return file_write_fd(1, buf_str(out), out->len) ? EXIT_GOOD : EXIT_HOST;
+	return file_write_fd(STDOUT_FILENO, buf_str(out), out->len) ? EXIT_GOOD : EXIT_HOST;
 }
 
 int

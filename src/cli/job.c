@@ -90,6 +90,7 @@ job_sema_options(const void *ctx, const struct options *o, struct sema_options *
 	size_t nargs, ncontexts;
 	struct named_context *named;
 	struct image_search *search;
+	const char *platform;
 
 	if (!pairs(ctx, &o->build_arg, true, &args, &nargs))
 		return usage("--build-arg takes NAME=VALUE%s", "");
@@ -98,12 +99,15 @@ job_sema_options(const void *ctx, const struct options *o, struct sema_options *
 	named = mem_array(ctx, struct named_context, ncontexts + 1);
 	for (size_t i = 0; i < ncontexts; i++)
 		named[i] = (struct named_context){ .name = contexts[i].name, .location = contexts[i].value };
+	platform = option_value(&o->platform, NULL);
+	if (platform != NULL && (platform = platform_normal(ctx, platform)) == NULL)
+		return usage("--platform takes OS/ARCH[/VARIANT], not %s", option_value(&o->platform, NULL));
 	search = mem_new(ctx, struct image_search);
 	*search = (struct image_search){ .o = o, .contexts = named, .ncontexts = ncontexts };
 	*so = (struct sema_options){
 		.triggers = image_triggers, .triggers_arg = search,
 		.target = option_value(&o->target, NULL), .build_args = args, .nbuild_args = nargs, .contexts = named,
-		.ncontexts = ncontexts, .platform = option_value(&o->platform, NULL), .freeze = o->freeze.n > 0,
+		.ncontexts = ncontexts, .platform = platform, .freeze = o->freeze.n > 0,
 	};
 	return EXIT_GOOD;
 }

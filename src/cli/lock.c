@@ -220,10 +220,10 @@ int
 cmd_lock(const void *ctx, const struct options *o)
 {
 	struct options *all = mem_new(ctx, struct options);
-	struct job j = { .o = all, .out = buf_new(ctx), .script = "dockcc lock", .all_stages = o->target.n == 0 };
+	struct job j = { .o = all, .script = "dockcc lock", .all_stages = o->target.n == 0 };
 	bool update = o->update.n > 0, check = o->check.n > 0;
 	struct string_list words = { 0 };
-	int status;
+	int status, fd;
 
 	*all = *o;
 	string_add(ctx, &all->level, "0"); /* every stage as it is written */
@@ -235,9 +235,10 @@ cmd_lock(const void *ctx, const struct options *o)
 	}
 	if (!find_dockerfile(ctx, all, &j))
 		return EXIT_INPUT;
-	if ((status = job_run(ctx, &j)) != EXIT_GOOD)
+	if ((status = compile_script(ctx, &j, &fd)) != EXIT_GOOD)
 		return status;
 	string_add(ctx, &words, mem_printf(ctx, "--lock=%s", check ? update ? "check-update" : "check" : update ? "update" : "add"));
 	string_add(ctx, &words, mem_printf(ctx, "--lock-file=%s", lock_path(ctx, &j)));
-	return run_script(ctx, all, &j, &words);
+	options_for_script(all, true, &words);
+	run_shell(fd, &words);
 }

@@ -7,7 +7,7 @@
 #include "../base/mem.h"
 
 enum kind { FLAG, VALUE, LIST, GLUED };
-enum { C = 1, B = 2, S = 4, K = 8, F = 16, L = 32 };
+enum { C = 1, B = 2, S = 4, K = 8, F = 16, R = 32, L = 64 };
 
 static const struct option_row {
 	const char *name;
@@ -162,12 +162,12 @@ options_parse(const void *ctx, char **argv)
 }
 
 void
-options_for_script(const struct options *o, struct string_list *out)
+options_for_script(const struct options *o, bool results, struct string_list *out)
 {
 	for (size_t i = 0; i < NROWS; i++) {
 		const struct string_list *l = (const struct string_list *)((const char *)o + rows[i].offset);
 
-		if (!(rows[i].commands & S))
+		if (!(rows[i].commands & S) || (!results && (rows[i].commands & R)))
 			continue;
 		for (size_t k = 0; k < l->n; k++)
 			string_add(o, out, rows[i].kind == FLAG ? mem_printf(o, "--%s", rows[i].name)

@@ -31,8 +31,9 @@ struct options *options_parse(const void *ctx, char **argv);
 /* The value of a VALUE option, or `otherwise`. */
 const char *option_value(const struct string_list *l, const char *otherwise);
 void options_help(enum command command);
-/* Options that the script takes under the same name, as its arguments; appended to `out`. */
-void options_for_script(const struct options *o, struct string_list *out);
+/* Options that the script takes under the same name, as its arguments; appended to `out`.  `results`: also those that say where
+   the image goes and what is done with it. */
+void options_for_script(const struct options *o, bool results, struct string_list *out);
 void string_add(const void *ctx, struct string_list *l, const char *s);
 
 #endif

@@ -42,7 +42,8 @@ require() {
 
 # image_env REF NAME: a variable of a base image in r; false when the image does not set it
 image_env() {
-  r=$("$rt" image-env "--store=$store" -- "$@" && printf x) && r=${r%x} && return 0
+  p=${3:-$platform}
+  r=$("$rt" image-env "--store=$store" ${p:+"--platform=$p"} -- "$1" "$2" && printf x) && r=${r%x} && return 0
   case $? in
     1) return 1 ;;
     *) die 69 "the environment of $1 is needed and cannot be read" mode ;;
@@ -156,12 +157,22 @@ builds the image that $dockerfile describes, without a container engine
                             an http(s) URL of one, a git URL
       --ignorefile FILE     the ignore file (default: $dockerfile.dockerignore, else .dockerignore in the context)
       --target STAGE        default: $target
+      --platform OS/ARCH[/VARIANT]   default: ${platform:-that of this machine}
       --secret id=ID,src=FILE   --ssh ID=SOCKET   --label KEY=VALUE   --annotation KEY=VALUE
       --add-host NAME:IP
   -j, --jobs N              stages that may work at once
       --store DIR           default: \$DOCKCC_STORE, else under the XDG cache directory
       --no-cache            run every step
-      --progress MODE       auto, plain, raw, quiet or json
+      --from-step STEP      run this step and all that depends on it, cached or not
+      --until-step STEP     stop behind this step; the image is what there is then
+      --shell STAGE         then a shell in the finished stage, with its environment
+      --shell-on-failure    a shell where a step failed
+  -k, --keep-going          after a failure build what does not depend on it
+      --record FILE         write down what was built: layers and config
+      --verify FILE         compare files and config with what --record wrote; 65 when they differ
+      --trace               show what RUN runs, command by command
+      --progress MODE       auto, tty, plain, raw, quiet or rawjson
+      --timeline FILE       a chart of the build, SVG
       --iidfile FILE        --metadata-file FILE
       --lock MODE           build nothing: add to, update, check or check-update the lock file of --lock-file FILE
   -n, --dry-run             the steps and which of them are cached; runs nothing
@@ -170,10 +181,54 @@ builds the image that $dockerfile describes, without a container engine
 END
 }
 
+set_target() { target=$(printf '%s' "$1" | tr '[:upper:]' '[:lower:]'); }
+
+# normal_platform PLATFORM: in p, as images name it
+normal_platform() {
+  p=$(printf '%s' "$1" | tr '[:upper:]' '[:lower:]')
+  case $p in
+    */*) ;;
+    *) p=linux/$p ;;
+  esac
+  arch=${p#*/}
+  p=${p%%/*}
+  variant=${arch#"${arch%%/*}"}
+  arch=${arch%%/*}
+  case $arch$variant in
+    x86_64 | x86-64 | amd64/v1) arch=amd64 variant= ;;
+    aarch64 | arm64/v8 | arm64/8 | aarch64/v8) arch=arm64 variant= ;;
+    arm | armhf | armv7l) arch=arm variant=/v7 ;;
+    armel | armv6l) arch=arm variant=/v6 ;;
+    arm/[5678]) variant=/v${variant#/} ;;
+    i?86) arch=386 ;;
+    *) ;;
+  esac
+  p=$p/$arch$variant
+}
+
+# set_platform BUILD|TARGET PLATFORM
+set_platform() {
+  set_platform_arg "$1PLATFORM=$2"
+  set_platform_arg "$1OS=${2%%/*}"
+  rest=${2#*/}
+  set_platform_arg "$1ARCH=${rest%%/*}"
+  variant=${rest#"${rest%%/*}"}
+  set_platform_arg "$1VARIANT=${variant#/}"
+}
+
+# platform_args: the platform arguments, where they differ from what the script was compiled with
+platform_args() {
+  normal_platform "$machine"
+  host=$p
+  if [ "$host" != "$compiled_host" ]; then set_platform BUILD "$host"; fi
+  p=${platform:-$host}
+  if [ "$p" != "$compiled_platform" ]; then set_platform TARGET "$p"; fi
+}
+
 # option NAME VALUE: what takes a value; says whether it is handed on as it is (0), was used up (1) or is unknown (2)
 option() {
   case $1 in
-    --tag | --output | --secret | --ssh | --label | --annotation | --jobs | --progress | --iidfile | --metadata-file)
+    --tag | --output | --secret | --ssh | --label | --annotation | --jobs | --progress | --timeline | --record | --verify | --iidfile | --metadata-file)
       return 0 ;;
     --add-host | --cache-from | --cache-to | --ignorefile | --lock | --lock-file) return 0 ;;
     --build-arg)
@@ -190,8 +245,17 @@ option() {
       esac ;;
     --context) context=$2 ;;
     --store) store=$2 ;;
+    --platform) normal_platform "$2"; platform=$p ;;
     --tls-ca) export DOCKCC_TLS_CA="$2" ;;
-    --target) target=$(printf '%s' "$2" | tr '[:upper:]' '[:lower:]') ;;
+    --target) set_target "$2" ;;
+    --until-step)
+      set_target "${2%.*}"
+      return 0 ;;
+    --from-step) return 0 ;;
+    --shell)
+      console
+      set_target "$2"
+      return 0 ;;
     *) return 2 ;;
   esac
   return 1
@@ -206,9 +270,30 @@ long_name() {
     -o) name=--output ;;
     -j) name=--jobs ;;
     -n) name=--dry-run ;;
+    -k) name=--keep-going ;;
     -h) name=--help ;;
     *) name=$1 ;;
   esac
+}
+
+# console: a shell reads what this script would read, unless that is the script itself
+console=
+console() {
+  case $-$console in
+    *s*) ;;
+    *)
+      exec 9<&0
+      console=--console=9 ;;
+  esac
+}
+
+# helper ARGUMENT...: dockcc-rt; some shells keep descriptors to themselves that are not named where a program starts
+helper() {
+  if [ -n "$console" ]; then
+    "$rt" build "$console" "$@" 9<&9
+  else
+    "$rt" build "$@"
+  fi
 }
 
 # main ARGUMENT...: options become options of dockcc-rt, in order, behind those not looked at yet
@@ -219,7 +304,8 @@ main() {
     shift
     left=$((left - 1))
     case $name in
-      --dry-run | --list | --no-cache | --push | --squash) set -- "$@" "$name"; continue ;;
+      --dry-run | --list | --no-cache | --push | --squash | --keep-going | --trace) set -- "$@" "$name"; continue ;;
+      --shell-on-failure) console; set -- "$@" "$name"; continue ;;
       --pull) export DOCKCC_PULL=1; continue ;;
       --offline) export DOCKCC_OFFLINE=1; continue ;;
       --help) usage; exit 0 ;;
@@ -240,9 +326,11 @@ main() {
       esac
     fi
   done
+  platform_args
   find_runtime
   if [ "$context" = - ]; then exec 3<&0; fi
   export DOCKCC_BUILD_CONTEXTS="$contexts" DOCKCC_LOCKED="$locked"
-  { planning=1; plan; } | "$rt" build "--script=$script" "--dockerfile=$dockerfile" "--context=$context" "--store=$store" \
-    "--target=$target" "$@"
+  set -- "--script=$script" "--dockerfile=$dockerfile" "--context=$context" "--store=$store" "--target=$target" \
+    ${platform:+"--platform=$platform"} "$@"
+  { planning=1; plan; } | helper "$@"
 }

@@ -5,6 +5,7 @@
 #include "../base/buf.h"
 #include "../base/diag.h"
 #include "../base/mem.h"
+#include "../sema/sema.h"
 #include "quote.h"
 #include "sh.h"
 
@@ -136,8 +137,9 @@ header_bases(struct sh *s)
 
 /* Variables that the text around the steps sets.  A caller's variable of such a name is saved first, for
    --build-arg NAME, which takes the caller's value. */
-static const char *const own_names[] = { "LC_ALL", "PATH", "cache", "context", "contexts", "dockerfile", "left", "locked", "machine",
-	"match_line", "name", "newline", "planning", "payload", "payload_sha256", "r", "rt", "script", "store", "target", "user_path", "value", "word" };
+static const char *const own_names[] = { "LC_ALL", "PATH", "arch", "cache", "compiled_host", "compiled_platform", "console", "context", "contexts",
+	"dockerfile", "host", "left", "locked", "machine", "match_line", "name", "newline", "p", "planning", "platform", "rest", "variant", "payload",
+	"payload_sha256", "r", "rt", "script", "store", "target", "user_path", "value", "word" };
 
 static bool
 is_own(const char *name)
@@ -274,6 +276,38 @@ set_arg(struct sh *s, const char **names, size_t n)
 	buf_puts(s->out, "    *) ;;\n  esac\n}\n\n");
 }
 
+static bool
+is_platform_arg(const struct sh *s, const char *name)
+{
+	for (size_t i = 0; i < s->g->nglobals; i++)
+		if (s->g->globals[i].builtin && strcmp(s->g->globals[i].assign.var->name, name) == 0)
+			return strcmp(name, "TARGETSTAGE") != 0;
+	return false;
+}
+
+/* set_platform_arg NAME=VALUE: what another platform than that of the compilation makes of BUILD... and TARGET...;
+   a build argument wins. */
+static void
+set_platform_arg(struct sh *s, const char **names, size_t n)
+{
+	const struct global *g;
+
+	buf_puts(s->out, "# set_platform_arg NAME=VALUE: the same for another platform than the compiler's; a build argument wins\n"
+	                 "set_platform_arg() {\n  case $1 in\n");
+	for (size_t i = 0; i < n; i++) {
+		struct buf *given = buf_new(s->tmp);
+
+		if (!is_platform_arg(s, names[i]))
+			continue;
+		sh_given_name(given, names[i]);
+		if (structural(s, names[i], &g))
+			buf_printf(s->out, "    %s=*) die 64 \"$1: %s picks a stage; compile again: dockcc compile --platform\" ;;\n", names[i], names[i]);
+		else
+			buf_printf(s->out, "    %s=*) if [ -z \"${%s+x}\" ]; then %s=${1#*=}; fi ;;\n", names[i], buf_str(given), buf_str(given));
+	}
+	buf_puts(s->out, "    *) ;;\n  esac\n}\n\n");
+}
+
 /* No variable begins with what the caller's environment holds under its name: those that are read, and those that
    the record of an ARG shows. */
 static void
@@ -313,6 +347,7 @@ parameters(struct sh *s, const char **names, size_t n)
 	word = buf_new(s->tmp);
 	sh_word(word, s->o->context != NULL ? s->o->context : "", s->o->context != NULL ? strlen(s->o->context) : 0);
 	buf_printf(s->out, "context=%s\ntarget=%s\nstore=${DOCKCC_STORE-}\n", buf_str(word), s->g->target->id);
+	buf_printf(s->out, "platform=%s\n", s->g->platform != NULL ? s->g->platform : "");
 	buf_puts(s->out, "contexts=");
 	word = buf_new(s->tmp);
 	for (size_t i = 0; i < s->g->ncontexts; i++)
@@ -342,6 +377,9 @@ parameters(struct sh *s, const char **names, size_t n)
 	sh_payload_parameters(s);
 	buf_putc(s->out, '\n');
 	set_arg(s, names, n);
+	set_platform_arg(s, names, n);
+	buf_printf(s->out, "# what the defaults of BUILD... and TARGET... were compiled for\ncompiled_host=" HOST_PLATFORM "\ncompiled_platform=%s\n\n",
+	           s->g->platform != NULL ? s->g->platform : HOST_PLATFORM);
 }
 
 /* ---- stages ------------------------------------------------------------------------------------ */

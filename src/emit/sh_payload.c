@@ -14,10 +14,9 @@ sh_payload_parameters(struct sh *s)
 {
 	static const char *const kinds[] = { [RUNTIME_EMBED] = "embed", [RUNTIME_SOURCE] = "source", [RUNTIME_PATH] = "path" };
 
-	buf_printf(s->out, "payload=%s\n", kinds[s->o->runtime]);
+	buf_printf(s->out, "payload=%s\nmachine=$(uname -m)\n", kinds[s->o->runtime]);
 	if (s->o->runtime == RUNTIME_PATH)
 		return;
-	buf_puts(s->out, "machine=$(uname -m)\n");
 	if (s->o->runtime == RUNTIME_SOURCE) {
 		buf_printf(s->out, "payload_sha256=%s\n", payload_source.sha256);
 		return;

@@ -129,18 +129,19 @@ set_variables(struct sh *s, const struct step *st)
 static void
 load_base(struct sh *s, const struct gstage *stage, const struct step *st)
 {
-	const char *ref;
+	const char *ref, *platform;
 
 	if (stage->nbase_vars == 0 || st->base.kind != ORIGIN_IMAGE)
 		return;
 	ref = sh_value(s, st->base.image);
+	platform = st->base.platform != NULL ? sh_value(s, st->base.platform) : NULL;
 	for (size_t i = 0; i < stage->nbase_vars; i++) {
 		struct buf *name = buf_new(s->tmp), *shown = buf_new(s->tmp);
 
 		sh_var_name(name, stage->base_vars[i]);
 		sh_word(shown, stage->base_vars[i]->name, strlen(stage->base_vars[i]->name));
-		buf_printf(s->out, "%sif image_env %s %s; then %s=$r; else unset %s; fi\n", s->indent, ref, buf_str(shown), buf_str(name),
-		           buf_str(name));
+		buf_cat(s->out, s->indent, "if image_env ", ref, " ", buf_str(shown), platform != NULL ? " " : "",
+		        platform != NULL ? platform : "", "; then ", buf_str(name), "=$r; else unset ", buf_str(name), "; fi\n", NULL);
 	}
 }
 

@@ -17,10 +17,10 @@ struct line {
 struct fmt {
 	const struct unit *u;
 	struct line *lines;        /* by 1-based number */
-	struct buf *out, *diff;
-	uint32_t written;          /* lines of the result */
+	struct buf *out;
 	bool blank;                /* a blank line waits to be written */
 	bool begun;                /* an instruction was written */
+	bool apart;                /* blank lines stand in front of everything */
 };
 
 static void
@@ -57,25 +57,23 @@ put_text(struct buf *b, const char *s, size_t len)
 	buf_add(b, s, trim_end(s, len));
 }
 
+/* The same for a line of an instruction: the text of a trigger keeps the blanks at its end. */
 static void
-change(struct fmt *f, uint32_t n, const char *old, size_t len, const char *new)
+put_rest(const struct fmt *f, const struct line *line, struct buf *b, const char *s, size_t len)
 {
-	if (f->diff == NULL || (new != NULL && strlen(new) == len && memcmp(old, new, len) == 0))
-		return;
-	buf_printf(f->diff, "@@ -%u +%u @@\n-", n, f->written + 1);
-	buf_add(f->diff, old, len);
-	buf_putc(f->diff, '\n');
-	if (new != NULL)
-		buf_printf(f->diff, "+%s\n", new);
+	size_t n = trim_end(s, len);
+
+	if (line->inst->kind == INST_ONBUILD && n > 0 && s[n - 1] != f->u->escape)
+		buf_add(b, s, len);
+	else
+		put_text(b, s, len);
 }
 
 static void
-put_line(struct fmt *f, uint32_t n, const char *old, size_t len, const char *new)
+put_line(struct fmt *f, const char *new)
 {
-	change(f, n, old, len, new);
 	buf_puts(f->out, new);
 	buf_putc(f->out, '\n');
-	f->written++;
 }
 
 /* The first line of an instruction: KEYWORD, one blank, the rest; for FROM also AS in upper case when it stands here. */
@@ -87,6 +85,11 @@ first_line(struct fmt *f, const struct line *line, const char *s, size_t len)
 	struct buf *b = buf_new(f->out);
 	const char *stop = s + len;
 
+	if (end > stop) {
+		/* a continuation stands in front of the keyword, or in it */
+		put_text(b, s, len);
+		return (char *)(uintptr_t)buf_str(b);
+	}
 	for (const char *p = begin; p < end; p++)
 		buf_putc(b, toupper((unsigned char)*p));
 	while (rest < stop && (*rest == ' ' || *rest == '\t' || *rest == '\v' || *rest == '\f'))
@@ -103,7 +106,7 @@ first_line(struct fmt *f, const struct line *line, const char *s, size_t len)
 		buf_puts(b, "AS");
 		rest = as + 2;
 	}
-	put_text(b, rest, (size_t)(stop - rest));
+	put_rest(f, line, b, rest, (size_t)(stop - rest));
 	return (char *)(uintptr_t)buf_str(b);
 }
 
@@ -117,7 +120,7 @@ only_blank(const char *s, size_t len)
 }
 
 static void
-between(struct fmt *f, uint32_t n, const char *s, size_t len)
+between(struct fmt *f, const char *s, size_t len)
 {
 	struct buf *b;
 	size_t lead = 0;
@@ -127,14 +130,16 @@ between(struct fmt *f, uint32_t n, const char *s, size_t len)
 		lead++;
 	if (only_blank(s, len)) {
 		/* at most one, none at the start; written when something follows */
-		if (f->blank || f->written == 0)
-			change(f, n, s, len, NULL);
-		f->blank = f->written > 0;
+		f->blank = f->out->len > 0;
+		f->apart = f->apart || !f->blank;
 		return;
 	}
+	/* behind a blank line a comment is no directive, on the first line it may be one */
+	if (f->out->len == 0 && f->apart && memchr(s, '=', len) != NULL)
+		put_line(f, "");
 	b = buf_new(f->out);
 	put_text(b, s + lead, len - lead);
-	put_line(f, n, s, len, buf_str(b));
+	put_line(f, buf_str(b));
 }
 
 static void
@@ -147,40 +152,37 @@ one_line(struct fmt *f, uint32_t n)
 
 	if (line->kind != LINE_BETWEEN || !only_blank(s, len)) {
 		if (f->blank)
-			put_line(f, n, "", 0, "");
+			put_line(f, "");
 		f->blank = false;
 	}
 	switch (line->kind) {
 	case LINE_BETWEEN:
-		between(f, n, s, len);
+		between(f, s, len);
 		break;
 	case LINE_FIRST:
 		f->begun = true;
-		put_line(f, n, s, len, first_line(f, line, s, len));
+		put_line(f, first_line(f, line, s, len));
 		break;
 	case LINE_MORE:
-		if (only_blank(s, len)) {
-			change(f, n, s, len, NULL);
+		if (only_blank(s, len))
 			break;
-		}
 		b = buf_new(f->out);
-		put_text(b, s, len);
-		put_line(f, n, s, len, buf_str(b));
+		put_rest(f, line, b, s, len);
+		put_line(f, buf_str(b));
 		break;
 	case LINE_BODY:
 		/* to the byte, its CR included */
 		s = f->u->source->text + f->u->source->lines[n - 1];
 		len = (n < f->u->source->nlines ? f->u->source->lines[n] : f->u->source->len) - f->u->source->lines[n - 1];
 		buf_add(f->out, s, len);
-		f->written++;
 		break;
 	}
 }
 
 void
-fmt_unit(struct buf *out, const struct unit *u, struct buf *diff)
+fmt_unit(struct buf *out, const struct unit *u)
 {
-	struct fmt f = { .u = u, .out = out, .diff = diff, .lines = mem_array(out, struct line, u->source->nlines + 2) };
+	struct fmt f = { .u = u, .out = out, .lines = mem_array(out, struct line, u->source->nlines + 2) };
 
 	for (size_t i = 0; i < u->nmeta_args; i++)
 		mark(&f, u->meta_args[i], NULL);

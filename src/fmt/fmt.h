@@ -8,8 +8,7 @@ struct buf;
 
 /* Appends the file in canonical layout: keywords in upper case at the start of their line, one blank behind them, AS in
    upper case, no blank lines inside instructions, at most one between them, none at the ends, no white space at line
-   ends, LF.  What an instruction says is left as it is, here-documents to the byte.  The unit must be ok.
-   `diff` (NULL: not wanted) gets the changes as a unified diff without context. */
-void fmt_unit(struct buf *out, const struct unit *u, struct buf *diff);
+   ends, LF.  What an instruction says is left as it is, here-documents to the byte.  The unit must be ok. */
+void fmt_unit(struct buf *out, const struct unit *u);
 
 #endif

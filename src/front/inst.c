@@ -281,7 +281,8 @@ unit_add(struct parse *p, struct inst *i)
 
 	if (i == NULL)
 		return;
-	if (!inst_check(p, i)) {
+	p->begun = p->begun || i->kind == INST_FROM;
+	if (p->lexical_line == i->line_start || !inst_check(p, i)) {
 		u->refused = u->refused != NULL ? u->refused : i;
 		return;
 	}
@@ -301,8 +302,10 @@ unit_add(struct parse *p, struct inst *i)
 		u->meta_args = v;
 	} else {
 		u->refused = u->refused != NULL ? u->refused : i;
-		parse_error(p, PHASE_INSTRUCTION, i->line_start, DIAG_BEFORE_FROM, i->keyword_at, "%s stands before the first FROM",
-		            inst_name(i->kind));
+		if (!p->begun)
+			parse_error(p, PHASE_INSTRUCTION, i->line_start, DIAG_BEFORE_FROM, i->keyword_at, "%s stands before the first FROM",
+			            inst_name(i->kind));
+		p->begun = true;
 	}
 }
 

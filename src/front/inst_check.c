@@ -261,13 +261,15 @@ unknown_instruction(struct parse *p, const struct inst *i)
 {
 	const char *names[INST_COUNT], *near;
 	struct diag_item *item = parse_error(p, PHASE_INSTRUCTION, i->line_start, DIAG_UNKNOWN_INSTRUCTION, i->keyword_at,
-		"unknown instruction %s", i->keyword);
+		*i->keyword != '\0' ? "unknown instruction %s" : "there is no instruction that this line could continue%s", i->keyword);
 
 	for (unsigned k = 0; k < INST_COUNT; k++)
 		names[k] = inst_name((enum inst_kind)k);
 	near = diag_nearest(i->keyword, names, INST_COUNT);
 	if (near != NULL)
 		diag_fix(p->d, item, near, "%s", near);
+	else if (*i->keyword != '\0' && p->u->nstages > 0)
+		diag_note(p->d, item, NULL, i->keyword_at, "if it belongs to the instruction above, the line above must end with %c", p->u->escape);
 	return false;
 }
 

@@ -225,6 +225,7 @@ json_array(const void *ctx, const struct text *t, struct words *words)
 	struct json j = { .s = t->s, .end = t->s + t->len, .depth = 1 };
 	struct buf *scratch = buf_new(ctx);
 	bool strings = true;
+	struct span odd = { 0, 0 };
 	size_t n = words->n;
 
 	j.s++;
@@ -236,6 +237,8 @@ json_array(const void *ctx, const struct text *t, struct words *words)
 		strings = strings && *j.s == '"';
 		if (!value(&j, scratch))
 			goto not_json;
+		if (!strings && odd.end == 0)
+			odd = text_slice(ctx, t, (size_t)(begin - t->s), (size_t)(j.s - t->s)).at;
 		if (strings) {
 			struct text w = text_slice(ctx, t, (size_t)(begin - t->s), (size_t)(j.s - t->s));
 
@@ -260,6 +263,8 @@ json_array(const void *ctx, const struct text *t, struct words *words)
 	if (j.s < j.end)
 		goto not_json;
 	talloc_free(scratch);
+	if (!strings)
+		words->rest.at = odd;
 	return strings ? JSON_STRINGS : JSON_OTHER;
 not_json:
 	words->n = n;

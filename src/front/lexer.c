@@ -167,7 +167,7 @@ lexer_json(struct lexer *x, size_t skip, DF_STYPE *value)
 		value->words = w;
 		return T_JSON;
 	case JSON_OTHER:
-		parse_error(x->p, PHASE_LEXICAL, x->p->line.line_start, DIAG_JSON_NOT_STRINGS, t.at,
+		parse_error(x->p, PHASE_LEXICAL, x->p->line.line_start, DIAG_JSON_NOT_STRINGS, w->rest.at,
 		            "every element of the array must be a string");
 		return T_BAD;
 	case JSON_NOT:

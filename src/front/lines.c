@@ -40,7 +40,7 @@ physical_next(struct parse *p, struct physical *l)
 	p->next += (uint32_t)l->whole;
 	if (l->whole - (end != NULL) > LINE_LIMIT) {
 		parse_error(p, PHASE_LEXICAL, p->lineno, DIAG_LINE_TOO_LONG, (struct span){ l->at, l->at + 1 },
-		            "this line has %zu bytes; the limit is %d", l->whole, LINE_LIMIT);
+		            "this line has %zu bytes; the limit is %d", l->whole - (end != NULL), LINE_LIMIT);
 		p->finished = true;
 		return false;
 	}
@@ -315,6 +315,8 @@ parse_error(struct parse *p, enum phase phase, uint32_t line, enum diag_id id, s
 		p->bad[phase] = true;
 		p->first[phase] = line;
 	}
+	if (phase == PHASE_LEXICAL)
+		p->lexical_line = line;
 	item = diag_add(p->d, id, p->source, at, "%s", text);
 	item->line = line;
 	return item;

@@ -45,6 +45,8 @@ struct parse {
 	struct logical line;   /* the current one */
 	uint32_t first[2];     /* line of the first error of each phase */
 	bool bad[2];
+	uint32_t lexical_line; /* of the instruction whose words are wrong: nothing more is said about it */
+	bool begun;            /* a FROM was read, or its absence was told */
 	void *scanner;         /* flex */
 	void *buffer;          /* flex's, for the current line */
 	size_t gap_cap;
@@ -67,7 +69,8 @@ struct heredoc *heredoc_scan(const void *ctx, const struct text *line, size_t *n
 bool heredoc_word(const void *ctx, const char *s, size_t len, struct heredoc *h);
 
 enum json_result { JSON_NOT, JSON_STRINGS, JSON_OTHER };
-/* `t` as a JSON array (spec/language.md 1.6): its strings are added to `words`, which hang on `ctx`. */
+/* `t` as a JSON array (spec/language.md 1.6): its strings are added to `words`, which hang on `ctx`; of
+   JSON_OTHER words->rest.at is the first element that is no string. */
 enum json_result json_array(const void *ctx, const struct text *t, struct words *words);
 
 /* The part [begin, end) of `t`, with a map of its own, owned by `ctx`. */

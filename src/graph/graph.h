@@ -162,6 +162,7 @@ struct graph {
 	struct gstage *target;
 	struct global *globals;
 	size_t nglobals;
+	const char *platform;        /* given to compile: default of the script; NULL: the host's */
 	const struct build_arg *build_args;
 	size_t nbuild_args;
 	const struct named_context *contexts;

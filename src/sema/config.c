@@ -127,7 +127,10 @@ lower_env(struct lower *l)
 static int
 by_text(const void *a, const void *b)
 {
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
+	const struct text *x = *(const struct text *const *)a, *y = *(const struct text *const *)b;
+	int order = strcmp(x->s, y->s);
+
+	return order != 0 ? order : x < y ? -1 : x > y;
 }
 
 /* Blanks in an expanded word part it into several ports. */
@@ -142,7 +145,6 @@ check_ports(struct lower *l, struct span at, const char *words)
 			continue;
 		lower_error(l, DIAG_BAD_PORT, at, "\"%s\" is no port such as 80, 8000-8010 or 53/udp", word);
 		good = false;
-		break;
 	}
 	talloc_free(copy);
 	return good;
@@ -152,28 +154,22 @@ static bool
 lower_expose(struct lower *l)
 {
 	const struct inst *i = l->i;
-	const char **sorted = mem_array(l->s->g, const char *, i->nargs);
+	const struct text **sorted = mem_array(l->s->g, const struct text *, i->nargs);
+	bool good = true;
 
 	for (size_t k = 0; k < i->nargs; k++)
-		sorted[k] = i->args[k].text.s;
+		sorted[k] = &i->args[k].text;
 	qsort(sorted, i->nargs, sizeof *sorted, by_text);
 	for (size_t k = 0; k < i->nargs; k++) {
-		const struct text *t = NULL;
-		const struct value *v;
-		const char *now;
+		const struct value *v = lower_word(l, sorted[k], false);
+		const char *now = v != NULL ? value_now(l, v) : NULL;
 
-		for (size_t n = 0; n < i->nargs; n++) {
-			if (i->args[n].text.s == sorted[k])
-				t = &i->args[n].text;
-		}
-		if ((v = lower_word(l, t, false)) == NULL)
-			return false;
-		now = value_now(l, v);
-		if (now != NULL && !check_ports(l, t->at, now))
-			return false;
-		setting_add(l, "expose", v);
+		if (v == NULL || (now != NULL && !check_ports(l, sorted[k]->at, now)))
+			good = false;
+		else
+			setting_add(l, "expose", v);
 	}
-	return true;
+	return good;
 }
 
 static bool

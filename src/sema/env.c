@@ -12,12 +12,6 @@ static const char *const builtins[] = {
 };
 enum { NBUILTINS = sizeof builtins / sizeof builtins[0] };
 
-#if defined __aarch64__
-#define HOST_PLATFORM "linux/arm64"
-#else
-#define HOST_PLATFORM "linux/amd64"
-#endif
-
 /* The PATH of a stage whose base has none: spec/language.md 4, rule 6. */
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

@@ -13,7 +13,7 @@ struct parsing {
 	const struct flag *flag;
 	struct mount *m;
 	char *from;
-	bool seen_from;
+	struct span at, from_at; /* the field at hand; that of from= */
 };
 
 static const char *const kinds[] = { "bind", "cache", "tmpfs", "secret", "ssh" };
@@ -72,8 +72,29 @@ mount_from(const void *ctx, const char *record)
 static bool
 bad(struct parsing *p, const char *text, const char *word)
 {
-	lower_error(p->l, DIAG_BAD_MOUNT, p->flag->value_at, text, word);
+	lower_error(p->l, DIAG_BAD_MOUNT, p->at, text, word);
 	return false;
+}
+
+/* The span of field `k` in the source; that of the whole value where it is continued over lines. */
+static struct span
+field_at(const struct flag *f, size_t k)
+{
+	const char *s = f->value;
+	struct span at = f->value_at;
+	size_t begin = 0, end;
+	bool quoted = false;
+
+	if (at.end - at.begin != strlen(s))
+		return at;
+	for (end = 0; s[end] != '\0' && (quoted || s[end] != ',' || k > 0); end++) {
+		quoted = quoted != (s[end] == '"');
+		if (s[end] == ',' && !quoted) {
+			begin = end + 1;
+			k--;
+		}
+	}
+	return (struct span){ at.begin + (uint32_t)begin, at.begin + (uint32_t)(end > begin ? end : begin + 1) };
 }
 
 /* A value that the script may not change, because it says what kind of mount this is. */
@@ -83,7 +104,7 @@ fixed(struct parsing *p, const char *key, const struct value *v)
 	const char *now = value_now(p->l, v);
 
 	if (now == NULL)
-		lower_error(p->l, DIAG_UNDECIDED, p->flag->value_at, "%s= of a mount must be known when the script is compiled", key);
+		lower_error(p->l, DIAG_UNDECIDED, p->at, "%s= of a mount must be known when the script is compiled", key);
 	return now;
 }
 
@@ -217,7 +238,7 @@ unknown_key(struct parsing *p, const char *key)
 		"mode", "uid", "gid", "size", "required", "env",
 	};
 	const char *near = diag_nearest(key, keys, sizeof keys / sizeof keys[0]);
-	struct diag_item *e = lower_error(p->l, DIAG_BAD_MOUNT, p->flag->value_at, "a mount has no field %s", key);
+	struct diag_item *e = lower_error(p->l, DIAG_BAD_MOUNT, p->at, "a mount has no field %s", key);
 
 	if (near != NULL)
 		diag_fix(p->l->d, e, NULL, "%s=", near);
@@ -274,9 +295,12 @@ field(struct parsing *p, char *text)
 		return field_alone(p, text);
 	if (strcmp(text, "from") == 0) {
 		p->from = equals + 1;
+		p->from_at = p->at;
+		if (p->at.end - p->at.begin == strlen("from=") + strlen(p->from))
+			p->from_at.begin += (uint32_t)strlen("from=");
 		return true;
 	}
-	t = (struct text){ .s = equals + 1, .len = strlen(equals + 1), .at = p->flag->value_at };
+	t = (struct text){ .s = equals + 1, .len = strlen(equals + 1), .at = p->at };
 	v = lower_word(p->l, &t, false);
 	return v != NULL && field_value(p, text, v);
 }
@@ -346,19 +370,22 @@ mount(struct parsing *p)
 	size_t n;
 	bool cache;
 
+	p->at = p->flag->value_at;
 	if (!csv_fields(p->l->s->g, p->flag->value, &fields, &n))
 		return bad(p, "\"%s\" is no list of key=value fields", p->flag->value);
 	for (size_t k = 0; k < n; k++) {
+		p->at = field_at(p->flag, k);
 		if (!field(p, fields[k]))
 			return false;
 	}
+	p->at = p->flag->value_at;
 	if (!check(p))
 		return false;
 	cache = p->m->kind == MOUNT_CACHE;
 	p->m->from.kind = cache ? ORIGIN_SCRATCH : ORIGIN_CONTEXT;
 	if (p->from == NULL || p->from[0] == '\0' || (!cache && p->m->kind != MOUNT_BIND))
 		return true;
-	return lower_origin(p->l, p->from, p->flag->value_at, false, &p->m->from);
+	return lower_origin(p->l, p->from, p->from_at, false, &p->m->from);
 }
 
 bool

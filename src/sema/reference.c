@@ -182,6 +182,59 @@ platform_word(const char *s, size_t len)
 
 /* OS, ARCH, OS/ARCH or OS/ARCH/VARIANT: containerd's platforms.Parse; a word by itself must be one that
    is known. */
+/* Architectures by the names that machines and package managers use. */
+static void
+normal_arch(const void *ctx, char **arch, char **variant)
+{
+	static const struct { const char *from, *arch, *variant; } names[] = {
+		{ "x86_64", "amd64", "" }, { "x86-64", "amd64", "" }, { "aarch64", "arm64", "" }, { "armhf", "arm", "v7" },
+		{ "armel", "arm", "v6" }, { "i386", "386", "" },
+	};
+
+	for (size_t k = 0; k < sizeof names / sizeof names[0]; k++)
+		if (strcmp(*arch, names[k].from) == 0) {
+			*arch = mem_str(ctx, names[k].arch);
+			if (**variant == '\0')
+				*variant = mem_str(ctx, names[k].variant);
+			break;
+		}
+	if (isdigit((unsigned char)**variant))
+		*variant = mem_printf(ctx, "v%s", *variant);
+	if ((strcmp(*arch, "arm64") == 0 && strcmp(*variant, "v8") == 0) || (strcmp(*arch, "amd64") == 0 && strcmp(*variant, "v1") == 0))
+		*variant = mem_str(ctx, "");
+	if (strcmp(*arch, "arm") == 0 && **variant == '\0')
+		*variant = mem_str(ctx, "v7");
+}
+
+char *
+platform_normal(const void *ctx, const char *platform)
+{
+	static const char *const systems[] = { "linux", "windows", "darwin", "freebsd", "netbsd", "openbsd", "solaris", "wasip1" };
+	char *word = mem_str(ctx, platform), *os = word, *arch, *variant;
+
+	if (!platform_valid(platform))
+		return NULL;
+	for (char *p = word; *p != '\0'; p++)
+		*p = (char)tolower((unsigned char)*p);
+	arch = strchr(word, '/');
+	for (size_t k = 0; arch == NULL && k < sizeof systems / sizeof systems[0]; k++)
+		if (strcmp(word, systems[k]) == 0)
+			return mem_printf(ctx, "%s%s", word, strchr(HOST_PLATFORM, '/'));
+	if (arch == NULL) {
+		os = mem_str(ctx, "linux");
+		arch = word;
+	} else {
+		*arch++ = '\0';
+	}
+	variant = strchr(arch, '/');
+	if (variant != NULL)
+		*variant++ = '\0';
+	else
+		variant = mem_str(ctx, "");
+	normal_arch(ctx, &arch, &variant);
+	return mem_printf(ctx, "%s/%s%s%s", os, arch, *variant != '\0' ? "/" : "", variant);
+}
+
 bool
 platform_valid(const char *platform)
 {

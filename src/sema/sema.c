@@ -184,6 +184,7 @@ graph_new(const void *ctx, const struct unit *u, const struct sema_options *o)
 	struct graph *g = mem_new(ctx, struct graph);
 
 	g->source = u->source;
+	g->platform = o->platform;
 	g->build_args = o->build_args;
 	g->nbuild_args = o->nbuild_args;
 	g->contexts = o->contexts;

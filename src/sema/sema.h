@@ -20,7 +20,7 @@ struct sema_options {
 	size_t nbuild_args;
 	const struct named_context *contexts;
 	size_t ncontexts;
-	const char *platform;             /* NULL: linux/amd64 of this build of dockcc */
+	const char *platform;             /* normal; NULL: the host's */
 	sema_triggers_fn *triggers;       /* NULL: no image is looked at */
 	void *triggers_arg;
 	bool freeze;                      /* everything known is static */
@@ -33,6 +33,16 @@ struct sema_options {
    NULL after reports to `d`.  The graph is owned by `ctx`, refers to the unit. */
 struct graph *sema_build(const void *ctx, const struct unit *u, const struct sema_options *o, struct diag *d);
 
+/* The platform that dockcc itself was built for. */
+#if defined __aarch64__
+#define HOST_PLATFORM "linux/arm64"
+#else
+#define HOST_PLATFORM "linux/amd64"
+#endif
+
+/* OS/ARCH[/VARIANT] as the reference writes it: arm64 is linux/arm64, linux/x86_64 linux/amd64, linux/arm linux/arm/v7.
+   NULL when it is none. */
+char *platform_normal(const void *ctx, const char *platform);
 /* The name under which buildx looks up a named context: without docker.io, library and a tag latest. */
 char *reference_familiar(const void *ctx, const char *ref);
 

@@ -1,10 +1,11 @@
-/* A unified diff of a file and what --fix makes of it.  Edits are few and far between, so lines are matched greedily: the
+/* A unified diff of a file and what --fix or fmt makes of it.  Edits are few and far between, so lines are matched greedily: the
    nearest pair of equal lines behind a difference ends it. */
+#include <stdbool.h>
 #include <string.h>
 
-#include "../base/buf.h"
-#include "../base/mem.h"
-#include "check.h"
+#include "buf.h"
+#include "diff.h"
+#include "mem.h"
 
 enum { CONTEXT = 3, LOOK = 400 };
 
@@ -93,7 +94,7 @@ hunk(struct buf *out, const struct line *x, size_t nx, const struct line *y, con
 }
 
 void
-check_diff(struct buf *out, const char *name, const char *before, size_t nbefore, const char *after, size_t nafter)
+diff_unified(struct buf *out, const char *name, const char *before, size_t nbefore, const char *after, size_t nafter)
 {
 	size_t nx, ny, n = 0, cap = 0;
 	struct line *x = lines(out, before, nbefore, &nx), *y = lines(out, after, nafter, &ny);

@@ -110,7 +110,7 @@ build_option(struct build_options *o, const char *word, struct rt_err *e)
 {
 	const struct string_option table[] = {
 		{ "--script", &o->script, NULL }, { "--context", &o->context, NULL }, { "--dockerfile", &o->dockerfile, NULL },
-		{ "--dockerignore", &o->ignore_file, NULL }, { "--target", &o->target, NULL }, { "--store", &o->store, NULL },
+		{ "--ignorefile", &o->ignore_file, NULL }, { "--target", &o->target, NULL }, { "--store", &o->store, NULL },
 		{ "--mode", &o->mode, NULL }, { "--platform", &o->platform, NULL }, { "--iidfile", &o->iidfile, NULL },
 		{ "--metadata-file", &o->metadata_file, NULL }, { "--output", NULL, &o->outputs }, { "--tag", NULL, &o->tags },
 		{ "--build-context", NULL, &o->contexts }, { "--secret", NULL, &o->secrets }, { "--ssh", NULL, &o->ssh },
@@ -282,7 +282,7 @@ run_build(struct build *b, struct rt_err *e)
 	progress_open(b);
 	clock_gettime(CLOCK_REALTIME_COARSE, &now);
 	b->began = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-	if (build_keys(b, e) < 0 || cache_import(b, e) < 0)
+	if (contexts_make(b, e) < 0 || build_keys(b, e) < 0 || cache_import(b, e) < 0)
 		return -1;
 	if (b->o->dry_run)
 		return list_steps(b);
@@ -354,7 +354,7 @@ int
 cmd_build(char **argv, struct rt_err *e)
 {
 	struct build_options o;
-	struct build b = { .o = &o, .context_fd = -1, .store.fd = -1 };
+	struct build b = { .o = &o, .own = &o, .context_fd = -1, .store.fd = -1 };
 	struct rt_err last = { .status = RT_IO };
 	int rc;
 
@@ -375,5 +375,6 @@ cmd_build(char **argv, struct rt_err *e)
 		rc = after_build(&b, e);
 	if (rc < 0)
 		build_failed(&b, e);
+	contexts_drop(&b);
 	return rc;
 }

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bundle.h"
 #include "cache.h"
 #include "console.h"
 #include "lock.h"
@@ -109,7 +110,7 @@ build_option(struct build_options *o, const char *word, struct rt_err *e)
 {
 	const struct string_option table[] = {
 		{ "--script", &o->script, NULL }, { "--context", &o->context, NULL }, { "--dockerfile", &o->dockerfile, NULL },
-		{ "--dockerignore", &o->ignore_file, NULL }, { "--target", &o->target, NULL }, { "--store", &o->store, NULL },
+		{ "--ignorefile", &o->ignore_file, NULL }, { "--target", &o->target, NULL }, { "--store", &o->store, NULL },
 		{ "--mode", &o->mode, NULL }, { "--platform", &o->platform, NULL }, { "--iidfile", &o->iidfile, NULL },
 		{ "--metadata-file", &o->metadata_file, NULL }, { "--output", NULL, &o->outputs }, { "--tag", NULL, &o->tags },
 		{ "--build-context", NULL, &o->contexts }, { "--secret", NULL, &o->secrets }, { "--ssh", NULL, &o->ssh },
@@ -277,21 +278,12 @@ list_steps(const struct build *b)
 static int
 run_build(struct build *b, struct rt_err *e)
 {
-	const char *store = b->o->store;
 	struct timespec now;
 
-	if (b->o->list)
-		return list_steps(b);
-	if (store_open(&b->store, store, e) < 0)
-		return -1;
-	if (b->o->lock_mode != NULL)
-		return lock_write(b, e);
-	if (lock_plan(b, e) < 0 || ns_enter(b->o->mode, &b->mode, e) < 0)
-		return -1;
 	progress_open(b);
 	clock_gettime(CLOCK_REALTIME_COARSE, &now);
 	b->began = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-	if (build_keys(b, e) < 0 || cache_import(b, e) < 0)
+	if (contexts_make(b, e) < 0 || build_keys(b, e) < 0 || cache_import(b, e) < 0)
 		return -1;
 	if (b->o->dry_run)
 		return list_steps(b);
@@ -308,6 +300,28 @@ static const char *
 kind_of(int status)
 {
 	return status == RT_USAGE ? "usage" : status == RT_DIGEST ? "digest" : status == RT_NOMODE ? "mode" : status > 128 ? "interrupted" : "io";
+}
+
+/* Opens what the build works in; contexts that a bundle brought along last as long as it. */
+static int
+open_build(struct build *b, struct build_options *o, struct rt_err *e)
+{
+	cleanup_free char *unpacked = NULL;
+	cleanup_fd int lock = -1;
+	int rc;
+
+	if (bundle_images(o, e) < 0 || store_open(&b->store, o->store, e) < 0)
+		return -1;
+	if (o->lock_mode != NULL)
+		return lock_write(b, e);
+	if (lock_plan(b, e) < 0 || ns_enter(o->mode, &b->mode, e) < 0)
+		return -1;
+	rc = bundle_contexts(o, &b->store, &unpacked, &lock, e);
+	if (rc == 0)
+		rc = run_build(b, e);
+	if (unpacked != NULL)
+		rt_remove_tree(b->store.fd, unpacked, &(struct rt_err){ 0 });
+	return rc;
 }
 
 void
@@ -342,7 +356,7 @@ int
 cmd_build(char **argv, struct rt_err *e)
 {
 	struct build_options o;
-	struct build b = { .o = &o, .context_fd = -1, .store.fd = -1 };
+	struct build b = { .o = &o, .own = &o, .context_fd = -1, .store.fd = -1 };
 	struct rt_err last = { .status = RT_IO };
 	int rc;
 
@@ -350,7 +364,7 @@ cmd_build(char **argv, struct rt_err *e)
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	rt_catch_signals();
 	rc = parse_options(&o, argv, e) < 0 || build_platform(&b, e) < 0 || plan_read(STDIN_FILENO, &b.plan, e) < 0 ||
-	     goal_cut(&b, &o, e) < 0 || run_build(&b, e) < 0 ? -1 : 0;
+	     goal_cut(&b, &o, e) < 0 || (o.list ? list_steps(&b) : open_build(&b, &o, e)) < 0 ? -1 : 0;
 	if (rc < 0 && rt_stopped() != 0 && b.failed_step == NULL)
 		rt_fail_status(e, 128 + rt_stopped(), "interrupted");
 	rt_forget_signal();
@@ -364,5 +378,6 @@ cmd_build(char **argv, struct rt_err *e)
 		rc = after_build(&b, e);
 	if (rc < 0)
 		build_failed(&b, e);
+	contexts_drop(&b);
 	return rc;
 }

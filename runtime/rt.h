@@ -15,6 +15,7 @@ enum {
 	RT_DIGEST = 65,   /* digest mismatch, damaged or truncated image */
 	RT_NOMODE = 69,   /* no working isolation mode, a needed program is missing */
 	RT_IO = 74,
+	RT_MISSING = 75,  /* step --if-cached: something would have to run */
 	RT_INTERRUPTED = 130,
 };
 

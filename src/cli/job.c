@@ -15,6 +15,7 @@
 #include "../graph/graph.h"
 #include "../passes/passes.h"
 #include "../sema/sema.h"
+#include "context.h"
 #include "file.h"
 #include "image.h"
 #include "lock.h"
@@ -214,6 +215,14 @@ runtime_option(const char *word, struct emit_options *eo)
 	}
 }
 
+bool
+job_runs_here(const struct options *o)
+{
+	struct emit_options eo = { 0 };
+
+	return runtime_option(option_value(&o->runtime, "embed"), &eo) == EXIT_GOOD && eo.runtime == RUNTIME_EMBED && (eo.machines & 1);
+}
+
 static int
 emit_script(struct job *j, const char *form, const struct source *source, struct graph *g, const char *line, struct diag *d)
 {
@@ -228,7 +237,9 @@ emit_script(struct job *j, const char *form, const struct source *source, struct
 	if (status != EXIT_GOOD)
 		return status;
 	/* never an absolute path of this machine: the script says where its context is when it runs elsewhere */
-	eo.context = j->o->context != NULL && j->o->context[0] != '/' && strcmp(j->o->context, "-") != 0 ? j->o->context : ".";
+	eo.context = j->o->context != NULL && j->o->context[0] != '/' ? j->o->context : ".";
+	if (strcmp(eo.context, "-") == 0 && context_directory() == NULL)
+		eo.context = ""; /* a Dockerfile alone */
 	sha256_init(&h);
 	sha256_update(&h, source->text, source->len);
 	sha256_hex(&h, hex);
@@ -240,6 +251,8 @@ emit_script(struct job *j, const char *form, const struct source *source, struct
 		emit_sh(j->out, g, &eo, d);
 		return EXIT_GOOD;
 	}
+	if (context_directory() != NULL)
+		return usage("a Makefile needs its context as a directory, which %s is not", eo.context);
 	eo.prefix = make_prefix(j->out, j);
 	eo.chains = strcmp(option_value(&j->o->grain, "step"), "chain") == 0;
 	if (!eo.chains && strcmp(option_value(&j->o->grain, "step"), "step") != 0)
@@ -312,7 +325,7 @@ after_parsing(const void *ctx, struct job *j, const struct source *source, struc
 		graph_dump(j->out, g);
 	else if (status == EXIT_GOOD)
 		status = emit_script(j, form, source, g, buf_str(line), d);
-	return status != EXIT_GOOD ? status : job_show(j->o, d);
+	return status != EXIT_GOOD || j->silent ? status : job_show(j->o, d);
 }
 
 int

@@ -130,16 +130,20 @@ options_parse(const void *ctx, char **argv)
 {
 	struct options *o = mem_new(ctx, struct options);
 	bool operands = false;
-
 	static const char *const commands[] = { [COMMAND_COMPILE] = "compile", [COMMAND_BUILD] = "build", [COMMAND_CHECK] = "check",
 		[COMMAND_FMT] = "fmt", [COMMAND_LOCK] = "lock" };
 
+	o->argv = argv;
 	for (size_t i = 0; *argv != NULL && i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (strcmp(*argv, commands[i]) == 0) {
 			o->command = (enum command)i;
 			argv++;
 			break;
 		}
+	if (o->command == COMMAND_COMPILE && *argv != NULL && strcmp(*argv, "bundle") == 0) {
+		string_add(o, &o->bundle, "");
+		argv++;
+	}
 	while (*argv != NULL) {
 		int taken = 1;
 
@@ -179,7 +183,8 @@ void
 options_help(enum command command)
 {
 	if (command == COMMAND_BUILD)
-		puts("usage: dockcc build [OPTION...] CONTEXT\ncompiles the Dockerfile and runs the script\n");
+		puts("usage: dockcc build [OPTION...] CONTEXT\ncompiles the Dockerfile and runs the script; CONTEXT is a directory, a tar, an http(s) URL of a tar or Dockerfile,\n"
+		     "a git URL (URL.git#REF:DIR), or - for a tar or a Dockerfile on standard input\n");
 	else if (command == COMMAND_CHECK)
 		puts("usage: dockcc check [OPTION...] [FILE...]\nfinds mistakes in Dockerfiles without building them (default: ./Dockerfile)\n"
 		     "status: 0 nothing found, 5 warnings only, 1 errors or findings that count as such, 2 usage, 3 this host cannot\n");
@@ -189,7 +194,7 @@ options_help(enum command command)
 		puts("usage: dockcc lock [--update] [--check] [OPTION...] [CONTEXT]\n"
 		     "writes what the images, URLs and git references of a Dockerfile stand for into dockcc.lock\n");
 	else
-		puts("usage: dockcc [compile] [OPTION...] [CONTEXT|-]\n       dockcc build [OPTION...] CONTEXT\n"
+		puts("usage: dockcc [compile] [OPTION...] [CONTEXT|-]\n       dockcc build [OPTION...] CONTEXT\n       dockcc bundle [OPTION...] CONTEXT\n"
 		     "compiles a Dockerfile to a POSIX shell script that builds the image without a container engine\n");
 	for (size_t i = 0; i < NROWS; i++) {
 		char left[64];

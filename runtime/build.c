@@ -170,7 +170,8 @@ settle_progress(struct build_options *o, struct rt_err *e)
 	const char *wish = getenv("BUILDKIT_PROGRESS"), *term = getenv("TERM");
 	bool terminal = isatty(STDERR_FILENO) && term != NULL && *term != '\0' && strcmp(term, "dumb") != 0;
 
-	if (o->progress == PROGRESS_AUTO && wish != NULL && *wish != '\0' && progress_kind(wish, &o->progress, e) < 0)
+	if (o->progress == PROGRESS_AUTO && wish != NULL && *wish != '\0' && (terminal || strcmp(wish, "tty") != 0) &&
+	    progress_kind(wish, &o->progress, e) < 0)
 		return rt_prefix(e, "$BUILDKIT_PROGRESS");
 	if (o->progress == PROGRESS_AUTO)
 		o->progress = terminal && !o->trace ? PROGRESS_TTY : PROGRESS_PLAIN;
@@ -291,6 +292,7 @@ run_build(struct build *b, struct rt_err *e)
 		return -1;
 	if (sched_run(b, e) < 0 || output_write(b, e) < 0)
 		return -1;
+	store_clean(&b->store, &(struct rt_err){ 0 }); /* of builds that were still dying when this one began */
 	return cache_export(b, e);
 }
 
@@ -365,6 +367,7 @@ cmd_build(char **argv, struct rt_err *e)
 	     goal_cut(&b, &o, e) < 0 || (o.list ? list_steps(&b) : open_build(&b, &o, e)) < 0 ? -1 : 0;
 	if (rc < 0 && rt_stopped() != 0 && b.failed_step == NULL)
 		rt_fail_status(e, 128 + rt_stopped(), "interrupted");
+	rt_forget_signal();
 	if (progress_close(&b, rc < 0 ? e->status : 0, &last) < 0 && rc == 0) {
 		*e = last;
 		rc = -1;

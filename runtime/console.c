@@ -269,12 +269,11 @@ mount_stage(struct build *b, const struct stage_build *sb, const char *tmp, stru
 
 /* In a process of its own, so that its mounts end with it. */
 static int
-visit(struct build *b, struct stage_build *sb, int *status, struct rt_err *e)
+visit(struct build *b, struct stage_build *sb, const char *tmp, int *status, struct rt_err *e)
 {
 	const struct plan_step *last = &sb->plan->steps[sb->plan->nsteps - 1];
 	const struct plan_step end = { .id = last->id, .lines = last->lines, .verb = VERB_SET, .stage = sb->plan };
-	cleanup_free char *tmp = NULL, *root = NULL, *scratch = NULL;
-	cleanup_fd int lock = -1;
+	cleanup_free char *root = rt_printf("%s/%s/root", b->store.path, tmp), *scratch = rt_printf("%s/%s/scratch", b->store.path, tmp);
 	struct rt_err ignored;
 	int rc;
 
@@ -283,10 +282,8 @@ visit(struct build *b, struct stage_build *sb, int *status, struct rt_err *e)
 	signal(SIGTERM, SIG_DFL);
 	signal(SIGHUP, SIG_DFL);
 	umask(022);
-	if (ns_private(e) < 0 || stage_settle(b, sb, e) < 0 || store_tmp(&b->store, &tmp, &lock, e) < 0)
+	if (ns_private(e) < 0 || stage_settle(b, sb, e) < 0)
 		return -1;
-	root = rt_printf("%s/%s/root", b->store.path, tmp);
-	scratch = rt_printf("%s/%s/scratch", b->store.path, tmp);
 	rc = mount_stage(b, sb, tmp, e);
 	if (rc == 0) {
 		dprintf(STDERR_FILENO, "%s: a shell in stage %s, behind step %s; what it changes is thrown away\n", b->o->script,
@@ -294,22 +291,25 @@ visit(struct build *b, struct stage_build *sb, int *status, struct rt_err *e)
 		rc = console_shell(b, &sb->end, &end, root, scratch, status, e);
 		overlay_umount(root, &ignored);
 	}
-	rt_remove_tree(b->store.fd, tmp, &ignored);
 	return rc;
 }
 
 int
 console_visit(struct build *b, struct stage_build *sb, struct rt_err *e)
 {
+	cleanup_free char *tmp = NULL;
+	cleanup_fd int lock = -1;
 	int status = 0, w = 0;
 	pid_t pid;
 
+	if (store_tmp(&b->store, &tmp, &lock, e) < 0)
+		return -1;
 	console_save(b);
 	pid = fork();
 	if (pid < 0)
 		return rt_fail(e, errno, "start a process");
 	if (pid == 0) {
-		if (visit(b, sb, &status, e) < 0) {
+		if (visit(b, sb, tmp, &status, e) < 0) {
 			dprintf(STDERR_FILENO, "dockcc-rt: %s\n", e->text);
 			status = e->status != 0 ? e->status : RT_IO;
 		}
@@ -318,7 +318,7 @@ console_visit(struct build *b, struct stage_build *sb, struct rt_err *e)
 	while (waitpid(pid, &w, 0) < 0 && errno == EINTR)
 		;
 	console_restore(b);
-	store_clean(&b->store, &(struct rt_err){ 0 }); /* what a killed one has left */
+	rt_remove_tree(b->store.fd, tmp, &(struct rt_err){ 0 });
 	status = WIFEXITED(w) ? WEXITSTATUS(w) : 128 + WTERMSIG(w);
 	if (status == 0)
 		return 0;

@@ -87,12 +87,15 @@ is 'both together: one step' two.1 "$(ran)"
 run --until-step nowhere </dev/null
 is 'a stage that is not there' 64 "$status"
 
+tar -C "$work" -cf "$work/context.tar" file
 # ---- a shell in a stage -----------------------------------------------------------------------------------
 for shell in dash bash 'busybox sh' mksh yash ksh zsh; do
 	if ! command -v "${shell%% *}" >/dev/null; then continue; fi
 	typed 'echo "$FOO $PWD $(cat /one)"; touch /new; exit 5' --shell one
 	is "$shell: a shell in a stage: its status" 5 "$status"
 	has "$shell: its environment, directory and files" '^bar /w one$'
+	run --context - --dry-run <"$work/context.tar"
+	is "$shell: a context on standard input" 0 "$status"
 done
 shell=
 typed 'id -u; ls /new' --shell stage-2

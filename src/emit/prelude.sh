@@ -265,7 +265,7 @@ option() {
       return 0 ;;
     --from-step) return 0 ;;
     --shell)
-      console
+      input=shell
       set_target "$2"
       return 0 ;;
     *) return 2 ;;
@@ -288,24 +288,26 @@ long_name() {
   esac
 }
 
-# console: a shell reads what this script would read, unless that is the script itself
-console=
-console() {
-  case $-$console in
-    *s*) ;;
-    *)
-      exec 9<&0
-      console=--console=9 ;;
+# what the standard input of this script is for: nothing, context, or shell
+input=
+
+# open_input: dockcc-rt gets it as descriptor 3, unless the script itself comes from there
+open_input() {
+  case $- in
+    *s*) input= ;;
+    *) ;;
   esac
+  if [ "$context" = - ]; then input=context; fi
+  if [ -n "$input" ]; then exec 3<&0; fi
 }
 
 # helper ARGUMENT...: dockcc-rt; some shells keep descriptors to themselves that are not named where a program starts
 helper() {
-  if [ -n "$console" ]; then
-    "$rt" "$action" "$console" "$@" 9<&9
-  else
-    "$rt" "$action" "$@"
-  fi
+  case $input in
+    shell) "$rt" "$action" --console=3 "$@" 3<&3 ;;
+    context) "$rt" "$action" "$@" 3<&3 ;;
+    *) "$rt" "$action" "$@" ;;
+  esac
 }
 
 # in_bundle: all that a bundle reads comes from it
@@ -412,7 +414,7 @@ main() {
     left=$((left - 1))
     case $name in
       --dry-run | --list | --no-cache | --push | --squash | --keep-going | --trace) set -- "$@" "$name"; continue ;;
-      --shell-on-failure) console; set -- "$@" "$name"; continue ;;
+      --shell-on-failure) input=shell; set -- "$@" "$name"; continue ;;
       --pull) export DOCKCC_PULL=1; continue ;;
       --offline) export DOCKCC_OFFLINE=1; continue ;;
       --bundle-verify) action=unbundle; continue ;;
@@ -439,7 +441,7 @@ main() {
     *) normal_platform "$platform"; platform=$p ;;
   esac
   find_runtime
-  if [ "$context" = - ]; then exec 3<&0; fi
+  open_input
   export DOCKCC_BUILD_CONTEXTS="$contexts" DOCKCC_LOCKED="$locked"
   case $action in
     unbundle) unbundle; return ;;

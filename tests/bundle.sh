@@ -133,7 +133,7 @@ damage() {
 # refused TEXT: status 65, one message and the last line, no image, nothing unpacked that was not verified
 refused() {
 	run "$work/out/damaged.run" -t app:1 -o "oci:$work/out/image"
-	is "$1: refused" '65 2' "$status $(wc -l <"$work/log" | tr -d ' ')"
+	is "$1: refused, and why" '65 1 1' "$status $(grep -c 'is damaged\|truncated' "$work/log") $(tail -n 1 "$work/log" | grep -c 'failed step=.*status=65')"
 	[ "$status" = 65 ] || sed 's/^/# /' "$work/log"
 	is "$1: no image, nothing half" "no " "$([ -e "$work/out/image" ] && echo yes || echo no) $(ls "$work/store/tmp" 2>/dev/null)"
 }

@@ -425,7 +425,8 @@ bool
 emit_make(struct buf *out, const struct graph *g, const struct emit_options *o, struct diag *d)
 {
 	struct buf *targets = buf_new(out);
-	struct mk m = { .out = targets, .g = g, .o = o, .d = d, .p = o->prefix, .forces = buf_new(out) };
+	struct mk m = { .out = targets, .g = g, .o = o, .d = d, .p = o->prefix, .forces = buf_new(out),
+	                .numbers = mem_array(out, size_t *, g->nstages) };
 	struct sha256 h;
 	char digest[65];
 

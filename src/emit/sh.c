@@ -11,32 +11,55 @@
 
 enum { TARGET_CASES = 64 };
 
+/* In the order met; the table holds places in `v` plus one, 0 is free. */
 struct var_set {
 	const struct var **v;
 	size_t n, cap;
+	uint32_t *table;
+	size_t size; /* a power of two */
 };
 
-static void
-collect(struct var_set *set, const struct value *v)
+/* The place of a variable of that name and stage in the table, or the free one where it belongs. */
+static uint32_t *
+place(const struct var_set *set, const struct var *v)
 {
-	for (size_t i = 0; v != NULL && i < v->nparts; i++) {
-		const struct value_part *p = &v->parts[i];
+	size_t h = (size_t)v->stage * 31 + 5381;
 
-		if (p->var != NULL && !var_set_has(set, p->var)) {
-			mem_room(set, set->v, set->n + 1, &set->cap);
-			set->v[set->n++] = p->var;
-		}
-		collect(set, p->arg);
-		collect(set, p->repl);
+	for (const char *c = v->name; *c != '\0'; c++)
+		h = h * 33 ^ (unsigned char)*c;
+	for (h = (h ^ h >> 15) & (set->size - 1); set->table[h] != 0; h = (h + 1) & (set->size - 1)) {
+		const struct var *there = set->v[set->table[h] - 1];
+
+		if (there == v || (there->stage == v->stage && strcmp(there->name, v->name) == 0))
+			break;
 	}
+	return &set->table[h];
 }
 
 static void
 collect_var(struct var_set *set, const struct var *v)
 {
-	if (v != NULL && !var_set_has(set, v)) {
-		mem_room(set, set->v, set->n + 1, &set->cap);
-		set->v[set->n++] = v;
+	if (v == NULL || var_set_has(set, v))
+		return;
+	if ((set->n + 1) * 2 > set->size) {
+		talloc_free(set->table);
+		set->size = set->size > 0 ? set->size * 2 : 16;
+		set->table = mem_array(set, uint32_t, set->size);
+		for (size_t i = 0; i < set->n; i++)
+			*place(set, set->v[i]) = (uint32_t)i + 1;
+	}
+	mem_room(set, set->v, set->n + 1, &set->cap);
+	set->v[set->n++] = v;
+	*place(set, v) = (uint32_t)set->n;
+}
+
+static void
+collect(struct var_set *set, const struct value *v)
+{
+	for (size_t i = 0; v != NULL && i < v->nparts; i++) {
+		collect_var(set, v->parts[i].var);
+		collect(set, v->parts[i].arg);
+		collect(set, v->parts[i].repl);
 	}
 }
 
@@ -104,10 +127,7 @@ var_set_step(const void *ctx, const struct graph *g, const struct step *st)
 bool
 var_set_has(const struct var_set *set, const struct var *v)
 {
-	for (size_t i = 0; i < set->n; i++)
-		if (set->v[i] == v || (set->v[i]->stage == v->stage && strcmp(set->v[i]->name, v->name) == 0))
-			return true;
-	return false;
+	return set->n > 0 && *place(set, v) != 0;
 }
 
 /* ---- header and parameters ------------------------------------------------------------------ */

@@ -312,13 +312,11 @@ open_build(struct build *b, struct build_options *o, struct rt_err *e)
 
 	if (bundle_images(o, e) < 0 || store_open(&b->store, o->store, e) < 0)
 		return -1;
-	if (o->lock_mode != NULL)
-		return lock_write(b, e);
-	if (lock_plan(b, e) < 0 || ns_enter(o->mode, &b->mode, e) < 0)
-		return -1;
 	rc = bundle_contexts(o, &b->store, &unpacked, &lock, e);
-	if (rc == 0)
-		rc = run_build(b, e);
+	if (rc == 0 && o->lock_mode != NULL)
+		rc = lock_write(b, e);
+	else if (rc == 0)
+		rc = lock_plan(b, e) < 0 || ns_enter(o->mode, &b->mode, e) < 0 ? -1 : run_build(b, e);
 	if (unpacked != NULL)
 		rt_remove_tree(b->store.fd, unpacked, &(struct rt_err){ 0 });
 	return rc;

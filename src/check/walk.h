@@ -49,6 +49,7 @@ struct check_stage {
 	const struct inst *single;   /* the instruction above when it is a RUN of one command */
 	struct copied *archives;     /* that COPY brought */
 	size_t narchives, archives_cap;
+	struct map archive_names;    /* the last archive of each name */
 	const struct inst *user;     /* the last USER */
 	bool shell;                  /* a SHELL stands above here or in the parent */
 	bool workdir;

@@ -1,6 +1,7 @@
 /* What ADD does that COPY does not: archives and remote sources (spec execution.md 1.4, 1.5). */
 #include "copy_int.h"
 #include "lock.h"
+#include "stream.h"
 #include "tar.h"
 
 #include <errno.h>
@@ -62,6 +63,25 @@ add_archive(const struct copy_spec *spec, const struct rules *r, int rootfd, int
 		decode_close(reader);
 	place_free(&p);
 	return bad < 0 ? rt_prefix(e, "unpack %s", what) : 1;
+}
+
+int
+archive_unpack(int fd, int dirfd, const char *what, struct rt_err *e)
+{
+	const struct tar_options options = { .mode = TAR_ARCHIVE, .max_bytes = most_bytes, .max_entries = most_entries,
+		.chown_uid = geteuid(), .chown_gid = getegid(), .what = what };
+	struct reader *reader;
+	int bad = is_archive(fd, what, e);
+
+	if (bad <= 0)
+		return bad;
+	reader = decode_open(fd, what, e);
+	bad = reader == NULL ? -1 : tar_unpack(reader, dirfd, &options, e);
+	if (bad == 0)
+		bad = reader_drain(reader, e);
+	if (reader != NULL)
+		decode_close(reader);
+	return bad < 0 ? -1 : 1;
 }
 
 bool

@@ -110,7 +110,7 @@ build_option(struct build_options *o, const char *word, struct rt_err *e)
 {
 	const struct string_option table[] = {
 		{ "--script", &o->script, NULL }, { "--context", &o->context, NULL }, { "--dockerfile", &o->dockerfile, NULL },
-		{ "--dockerignore", &o->ignore_file, NULL }, { "--target", &o->target, NULL }, { "--store", &o->store, NULL },
+		{ "--ignorefile", &o->ignore_file, NULL }, { "--target", &o->target, NULL }, { "--store", &o->store, NULL },
 		{ "--mode", &o->mode, NULL }, { "--platform", &o->platform, NULL }, { "--iidfile", &o->iidfile, NULL },
 		{ "--metadata-file", &o->metadata_file, NULL }, { "--output", NULL, &o->outputs }, { "--tag", NULL, &o->tags },
 		{ "--build-context", NULL, &o->contexts }, { "--secret", NULL, &o->secrets }, { "--ssh", NULL, &o->ssh },
@@ -170,7 +170,8 @@ settle_progress(struct build_options *o, struct rt_err *e)
 	const char *wish = getenv("BUILDKIT_PROGRESS"), *term = getenv("TERM");
 	bool terminal = isatty(STDERR_FILENO) && term != NULL && *term != '\0' && strcmp(term, "dumb") != 0;
 
-	if (o->progress == PROGRESS_AUTO && wish != NULL && *wish != '\0' && progress_kind(wish, &o->progress, e) < 0)
+	if (o->progress == PROGRESS_AUTO && wish != NULL && *wish != '\0' && (terminal || strcmp(wish, "tty") != 0) &&
+	    progress_kind(wish, &o->progress, e) < 0)
 		return rt_prefix(e, "$BUILDKIT_PROGRESS");
 	if (o->progress == PROGRESS_AUTO)
 		o->progress = terminal && !o->trace ? PROGRESS_TTY : PROGRESS_PLAIN;
@@ -282,7 +283,7 @@ run_build(struct build *b, struct rt_err *e)
 	progress_open(b);
 	clock_gettime(CLOCK_REALTIME_COARSE, &now);
 	b->began = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-	if (build_keys(b, e) < 0 || cache_import(b, e) < 0)
+	if (contexts_make(b, e) < 0 || build_keys(b, e) < 0 || cache_import(b, e) < 0)
 		return -1;
 	if (b->o->dry_run)
 		return list_steps(b);
@@ -291,6 +292,7 @@ run_build(struct build *b, struct rt_err *e)
 		return -1;
 	if (sched_run(b, e) < 0 || output_write(b, e) < 0)
 		return -1;
+	store_clean(&b->store, &(struct rt_err){ 0 }); /* of builds that were still dying when this one began */
 	return cache_export(b, e);
 }
 
@@ -354,7 +356,7 @@ int
 cmd_build(char **argv, struct rt_err *e)
 {
 	struct build_options o;
-	struct build b = { .o = &o, .context_fd = -1, .store.fd = -1 };
+	struct build b = { .o = &o, .own = &o, .context_fd = -1, .store.fd = -1 };
 	struct rt_err last = { .status = RT_IO };
 	int rc;
 
@@ -365,6 +367,7 @@ cmd_build(char **argv, struct rt_err *e)
 	     goal_cut(&b, &o, e) < 0 || (o.list ? list_steps(&b) : open_build(&b, &o, e)) < 0 ? -1 : 0;
 	if (rc < 0 && rt_stopped() != 0 && b.failed_step == NULL)
 		rt_fail_status(e, 128 + rt_stopped(), "interrupted");
+	rt_forget_signal();
 	if (progress_close(&b, rc < 0 ? e->status : 0, &last) < 0 && rc == 0) {
 		*e = last;
 		rc = -1;
@@ -375,5 +378,6 @@ cmd_build(char **argv, struct rt_err *e)
 		rc = after_build(&b, e);
 	if (rc < 0)
 		build_failed(&b, e);
+	contexts_drop(&b);
 	return rc;
 }

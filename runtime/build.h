@@ -2,6 +2,7 @@
 #ifndef RT_BUILD_H
 #define RT_BUILD_H
 
+#include "context.h"
 #include "copy.h"
 #include "meter.h"
 #include "image.h"
@@ -72,6 +73,10 @@ struct build {
 	struct str ignore_text;   /* its patterns */
 	const char *mode;         /* how commands are isolated */
 	const char *os, *arch, *variant;
+	struct build_options *own;       /* what `o` is, to be changed: contexts become directories; NULL: they are */
+	struct context_copy *copies;     /* contexts.h: those that were made */
+	size_t ncopies;
+	bool made_context;               /* the build context is one of them */
 	struct progress *progress;
 	const struct plan_step *failed_step; /* the first that failed, with the status it gave the build; NULL: none */
 	int failed_status;

@@ -139,12 +139,8 @@ int add_archive(const struct copy_spec *spec, const struct rules *r, int rootfd,
 /* ADD of a word that is remote: 1 done, 0 it is not remote, -1. */
 int add_remote(const struct copy_spec *spec, const struct rules *r, int rootfd, const char *word, struct rt_err *e);
 int git_add(const struct copy_spec *spec, const struct rules *r, int rootfd, const char *url, struct rt_err *e);
-/* The name a URL gives a file; malloc'd. */
-char *fetch_name(const char *url);
 /* Undoes %XX in place; false when malformed or when it hides a NUL. */
 bool fetch_percent_decode(char *s);
-/* Downloads into a new nameless or unlinked file in tmp; *mtime from Last-Modified, else 0. Descriptor or -1. */
-int fetch_url(const char *url, const char *tmp, const char *checksum, int64_t *mtime, struct rt_err *e);
 
 /* ---- tool.c: programs of the host ---- */
 

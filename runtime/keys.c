@@ -97,7 +97,7 @@ read_ignore(struct build *b, struct rt_err *e)
 	names[0] = own;
 	for (size_t i = 0; found < 0 && b->o->ignore_file == NULL && i < 2; i++) {
 		struct stat st;
-		int dir = i == 0 ? AT_FDCWD : b->context_fd;
+		int dir = i == 0 && !b->made_context ? AT_FDCWD : b->context_fd;
 
 		if (names[i] == NULL || fstatat(dir, names[i], &st, 0) < 0)
 			continue;

@@ -107,12 +107,15 @@ lock_environment(struct build_options *o, struct rt_err *e)
 
 typedef int see_fn(struct build *b, const char *kind, const char *name, const struct plan_step *s, struct rt_err *e);
 
-/* An image that is not named by its digest and not a directory given in its place. */
+/* An image that is not named by its digest and not a directory given in its place; a URL given so is a source. */
 static int
 see_image(struct build *b, const char *name, const struct plan_step *s, see_fn *see, struct rt_err *e)
 {
-	const char *dir;
+	const char *given = build_given(b, name), *dir;
 
+	/* fetched into a directory: what counts is where from */
+	if (given != NULL && remote_is(given))
+		return remote_fixed(given, NULL) ? 0 : see(b, git_is_url(given) ? "git" : "url", given, s, e);
 	if (strchr(name, '@') != NULL || build_directory(build_location(b, name), &dir))
 		return 0;
 	return see(b, "image", name, s, e);

@@ -105,5 +105,7 @@ void rt_warn_watch(void (*watch)(void *arg, const char *line), void *arg);
    the usual way out.  The first sets handlers for SIGINT, SIGTERM and SIGHUP that set the flag. */
 void rt_catch_signals(void);
 int rt_stopped(void);
+/* From now on this process writes again: what there is to say about the end. */
+void rt_forget_signal(void);
 
 #endif

@@ -59,11 +59,28 @@ part_store_name(const struct part *c)
 	return rt_printf("%s %llu", c->b.store.path, (unsigned long long)st.st_ino);
 }
 
+/* Options of a whole build: a target of a Makefile is one part of it. */
+static int
+whole_builds_only(const struct build_options *o, struct rt_err *e)
+{
+	const struct {
+		const char *name, *value;
+	} options[] = { { "--timeline", o->timeline }, { "--from-step", o->from_step }, { "--until-step", o->until_step },
+		{ "--shell", o->shell }, { "--record", o->record }, { "--verify", o->verify } };
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		if (options[i].value != NULL)
+			return rt_fail_status(e, RT_USAGE, "%s is an option of scripts; a Makefile has targets", options[i].name);
+	return 0;
+}
+
 int
 part_open(struct part *c, struct rt_err *e)
 {
 	c->b.o = &c->o;
 	c->b.context_fd = -1;
+	if (whole_builds_only(&c->o, e) < 0)
+		return -1;
 	if (build_options_end(&c->o, e) < 0 || build_platform(&c->b, e) < 0 || store_open(&c->b.store, c->o.store, e) < 0)
 		return -1;
 	if (c->after == NULL)

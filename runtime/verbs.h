@@ -10,6 +10,8 @@
 	X("build", cmd_build, "[OPTION...] <PLAN", "run the plan of an emitted script") \
 	X("bundle", cmd_bundle, "--to=FILE|--to-directory=DIR --text=SCRIPT [OPTION...] <PLAN", "put what the plan reads behind its script") \
 	X("unbundle", cmd_unbundle, "[--to-directory=DIR] [--script=NAME]", "verify a bundle, or write it as a directory") \
+	X("context", cmd_context, "[--store=DIR] [--keep-git-dir] [--offline] [--tls-ca=FILE] LOCATION COMMAND...", \
+	  "make a directory of a tar (- is standard input), URL or git repository, run a command with it in $DOCKCC_CONTEXT_DIR") \
 	X("image-env", cmd_image_env, "[--store=DIR] [--platform=P] [--build-context=N=LOCATION...] REF NAME", \
 	  "print a variable of an image's environment; status 1 when it has none of that name") \
 	X("image-onbuild", cmd_image_onbuild, "[--store=DIR] [--platform=P] [--build-context=N=LOCATION...] [--offline] REF", \

@@ -3,79 +3,25 @@
 # what lib.sh sets: here, source, dockcc, work
 # shellcheck disable=SC1091,SC2154,SC2034,SC2086
 . "$(dirname "$0")/lib.sh"
-PATH=$PATH:/usr/sbin
-for program in slurmctld slurmd srun munged; do
-	command -v "$program" >/dev/null || { echo "1..0 # SKIP $program is not installed"; exit 0; }
-done
+. "$source/tests/fixtures/slurm.sh"
+why=$(slurm_installed) || { echo "1..0 # SKIP $why"; exit 0; }
 [ "$(id -u)" -eq 0 ] || { echo '1..0 # SKIP these builds run as root'; exit 0; }
 base busybox
 busybox=${contexts#* --build-context=busybox=}
 rt=${DOCKCC_RT:-$(dirname "$dockcc")/dockcc-rt}
-export DOCKCC_RT="$rt" SLURM_CONF="$work/slurm/slurm.conf"
+export DOCKCC_RT="$rt"
 unset MAKEFLAGS MAKELEVEL MFLAGS DOCKCC_STORE DOCKCC_LAUNCH
 cd "$work" || exit 1
 
-# ---- the cluster --------------------------------------------------------------------------------------
-port=$((20000 + $$ % 20000))
-mkdir -p slurm/state slurm/spool slurm/munge slurm/log
-chmod 711 slurm/munge
-head -c 1024 /dev/urandom >slurm/munge/key
-chmod 400 slurm/munge/key
-host=$(hostname -s)
-cat >"$SLURM_CONF" <<END
-ClusterName=test
-SlurmctldHost=$host(127.0.0.1)
-SlurmUser=root
-SlurmdUser=root
-AuthType=auth/munge
-AuthInfo=socket=$work/slurm/munge/sock
-CredType=cred/munge
-SlurmctldPort=$port
-StateSaveLocation=$work/slurm/state
-SlurmdSpoolDir=$work/slurm/spool/%n
-SlurmctldPidFile=$work/slurm/slurmctld.pid
-SlurmdPidFile=$work/slurm/slurmd.%n.pid
-SlurmctldLogFile=$work/slurm/log/slurmctld
-SlurmdLogFile=$work/slurm/log/%n
-SlurmdDebug=verbose
-SlurmdTimeout=5
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
-JobAcctGatherType=jobacct_gather/none
-AccountingStorageType=accounting_storage/none
-MpiDefault=none
-SwitchType=switch/none
-SelectType=select/cons_tres
-SelectTypeParameters=CR_Core
-SchedulerType=sched/builtin
-ReturnToService=2
-SlurmdParameters=config_overrides
-NodeName=n[1-2] NodeHostname=$host NodeAddr=127.0.0.1 Port=[$((port + 1))-$((port + 2))] CPUs=2 RealMemory=1000
-PartitionName=main Nodes=ALL Default=YES MaxTime=INFINITE State=UP
-END
 stop() {
 	trap '' HUP INT TERM
-	for file in slurm/slurmd.n1.pid slurm/slurmd.n2.pid slurm/slurmctld.pid slurm/munge/pid; do
-		[ ! -f "$work/$file" ] || kill "$(cat "$work/$file")" 2>/dev/null
-	done
+	slurm_stop
 	rm -rf "$work"
 }
 trap stop EXIT
-wait_for() { # COMMAND...: true within 40 seconds
-	tries=0
-	until "$@"; do
-		tries=$((tries + 1))
-		[ "$tries" -lt 200 ] || return 1
-		sleep 0.2
-	done
-}
-idle() { [ "$(sinfo -h -N -o %T | grep -c '^idle$')" = "${1:-2}" ]; }
-munged --force --key-file="$work/slurm/munge/key" --socket="$work/slurm/munge/sock" --pid-file="$work/slurm/munge/pid" \
-	--log-file="$work/slurm/munge/log" --seed-file="$work/slurm/munge/seed" --num-threads=2 >log 2>&1 &&
-	slurmctld -c -f "$SLURM_CONF" >>log 2>&1 && slurmd -f "$SLURM_CONF" -N n1 >>log 2>&1 && slurmd -f "$SLURM_CONF" -N n2 >>log 2>&1
-if ! wait_for idle; then
+if ! slurm_start; then
 	echo '1..0 # SKIP Slurm does not start here'
-	sed 's/^/# /' log slurm/log/*
+	cat slurm/log/* | sed 's/^/# /'
 	exit 0
 fi
 

@@ -4,11 +4,13 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../base/buf.h"
 #include "../base/mem.h"
 #include "command.h"
+#include "context.h"
 #include "file.h"
 
 void
@@ -25,11 +27,23 @@ run_shell(int fd, const struct string_list *arguments)
 	_exit(EXIT_HOST);
 }
 
-void
-script_arguments(const void *ctx, const struct options *o, bool results, struct string_list *out)
+/* The ignore file that belongs to the Dockerfile itself, where the script would not find it by the name it knows. */
+static void
+add_ignore_file(const void *ctx, const struct options *o, const struct job *j, struct string_list *words)
 {
-	if (strcmp(o->context, "-") != 0)
-		string_add(ctx, out, mem_printf(ctx, "--context=%s", o->context));
+	const char *own = mem_printf(ctx, "%s.dockerignore", j->dockerfile);
+	struct stat st;
+
+	if (o->ignorefile.n == 0 && strcmp(j->dockerfile, "-") != 0 && strcmp(j->dockerfile, j->shown) != 0 && stat(own, &st) == 0)
+		string_add(ctx, words, mem_printf(ctx, "--ignorefile=%s", own));
+}
+
+void
+script_arguments(const void *ctx, const struct options *o, const struct job *j, bool results, struct string_list *out)
+{
+	if (context_directory() != NULL || strcmp(o->context, "-") != 0)
+		string_add(ctx, out, mem_printf(ctx, "--context=%s", context_directory() != NULL ? context_directory() : o->context));
+	add_ignore_file(ctx, o, j, out);
 	if (o->quiet.n > 0)
 		string_add(ctx, out, "--progress=quiet");
 	options_for_script(o, results, out);
@@ -59,9 +73,11 @@ cmd_build(const void *ctx, const struct options *o)
 	int status, fd;
 
 	if (o->context == NULL) {
-		fputs("dockcc: build needs a CONTEXT, a directory\n", stderr);
+		fputs("dockcc: build needs a CONTEXT: a directory, a tar, a URL, a git repository or - for standard input\n", stderr);
 		return EXIT_USAGE;
 	}
+	if ((status = context_enter(ctx, o)) != EXIT_GOOD)
+		return status;
 	if (!find_dockerfile(ctx, o, &j))
 		return EXIT_INPUT;
 	if (o->check.n > 0 || strcmp(option_value(&o->call, "build"), "check") == 0)
@@ -74,6 +90,6 @@ cmd_build(const void *ctx, const struct options *o)
 		return status;
 	if (o->verify.n > 0 && o->dry_run.n == 0)
 		return build_verified(ctx, o, &j, fd);
-	script_arguments(ctx, o, true, &arguments);
+	script_arguments(ctx, o, &j, true, &arguments);
 	run_shell(fd, &arguments);
 }

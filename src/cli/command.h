@@ -19,7 +19,7 @@ bool find_dockerfile(const void *ctx, const struct options *o, struct job *j);
 /* build.c.  Compiles to a script in memory, *fd, that the shell can read once; the exit status. */
 int compile_script(const void *ctx, struct job *j, int *fd);
 /* What the script is to be told; `results`: see options_for_script. */
-void script_arguments(const void *ctx, const struct options *o, bool results, struct string_list *out);
+void script_arguments(const void *ctx, const struct options *o, const struct job *j, bool results, struct string_list *out);
 /* Becomes the shell that runs the script in `fd`. */
 void run_shell(int fd, const struct string_list *arguments) __attribute__((noreturn));
 /* verify.c: builds at -O0 and then runs the script in `wanted`, which compares; the exit status. */

@@ -7,6 +7,7 @@
 #include "../base/buf.h"
 #include "../base/mem.h"
 #include "command.h"
+#include "context.h"
 #include "file.h"
 
 static const char *
@@ -17,12 +18,29 @@ base_name(const char *path)
 	return slash != NULL ? slash + 1 : path;
 }
 
+/* In a context that was fetched for us -f is a name inside it. */
+static bool
+fetched_dockerfile(const void *ctx, const char *file, struct job *j)
+{
+	const char *lone = context_lone();
+	struct stat st;
+
+	if (file == NULL && lone == NULL && stat(mem_printf(ctx, "%s/Dockerfile", context_directory()), &st) < 0 &&
+	    stat(mem_printf(ctx, "%s/dockerfile", context_directory()), &st) == 0)
+		file = "dockerfile";
+	j->shown = file != NULL ? file : "Dockerfile";
+	j->dockerfile = file == NULL && lone != NULL ? lone : context_file(ctx, j->shown);
+	return j->dockerfile != NULL;
+}
+
 bool
 find_dockerfile(const void *ctx, const struct options *o, struct job *j)
 {
 	const char *file = option_value(&o->file, NULL), *context = o->context != NULL ? o->context : ".";
 	struct stat st;
 
+	if (context_directory() != NULL && (file == NULL || strcmp(file, "-") != 0))
+		return fetched_dockerfile(ctx, file, j);
 	if (file == NULL && strcmp(context, "-") == 0)
 		file = "-";
 	if (file != NULL) {
@@ -55,6 +73,8 @@ cmd_compile(const void *ctx, const struct options *o)
 		fputs("dockcc: a bundle is a script: --bundle does not go with --emit\n", stderr);
 		return EXIT_USAGE;
 	}
+	if ((status = context_enter(ctx, o)) != EXIT_GOOD)
+		return status;
 	if (!find_dockerfile(ctx, o, &j))
 		return EXIT_INPUT;
 	j.script = strcmp(out, "-") != 0 ? base_name(out) : script ? "build.sh" : "Makefile";

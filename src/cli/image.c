@@ -14,9 +14,8 @@
 #include "file.h"
 #include "image.h"
 
-/* $DOCKCC_RT, else the one beside this program, else what the PATH has. */
-static const char *
-helper(const void *ctx)
+const char *
+helper_path(const void *ctx)
 {
 	const char *given = getenv("DOCKCC_RT");
 	char self[4096], *slash;
@@ -101,7 +100,7 @@ image_triggers(void *arg, const void *ctx, const char *ref, const char *platform
 	*n = 0;
 	if (!at_hand(search, ctx, ref) || (fd = memfd_create("triggers", MFD_CLOEXEC)) < 0)
 		return NULL;
-	string_add(ctx, &argv, helper(ctx));
+	string_add(ctx, &argv, helper_path(ctx));
 	string_add(ctx, &argv, "image-onbuild");
 	if (search->o->command != COMMAND_BUILD || search->o->offline.n > 0)
 		string_add(ctx, &argv, "--offline");

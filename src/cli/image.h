@@ -11,6 +11,8 @@ struct image_search {
 	size_t ncontexts;
 };
 
+/* dockcc-rt: $DOCKCC_RT, else the one beside this program, else what the PATH has. */
+const char *helper_path(const void *ctx);
 /* The ONBUILD triggers of `ref` where it is at hand (sema_triggers_fn; `arg` is a struct image_search). */
 const char *const *image_triggers(void *arg, const void *ctx, const char *ref, const char *platform, size_t *n);
 

@@ -15,6 +15,7 @@
 #include "../graph/graph.h"
 #include "../passes/passes.h"
 #include "../sema/sema.h"
+#include "context.h"
 #include "file.h"
 #include "image.h"
 #include "lock.h"
@@ -236,7 +237,9 @@ emit_script(struct job *j, const char *form, const struct source *source, struct
 	if (status != EXIT_GOOD)
 		return status;
 	/* never an absolute path of this machine: the script says where its context is when it runs elsewhere */
-	eo.context = j->o->context != NULL && j->o->context[0] != '/' && strcmp(j->o->context, "-") != 0 ? j->o->context : ".";
+	eo.context = j->o->context != NULL && j->o->context[0] != '/' ? j->o->context : ".";
+	if (strcmp(eo.context, "-") == 0 && context_directory() == NULL)
+		eo.context = ""; /* a Dockerfile alone */
 	sha256_init(&h);
 	sha256_update(&h, source->text, source->len);
 	sha256_hex(&h, hex);
@@ -248,6 +251,8 @@ emit_script(struct job *j, const char *form, const struct source *source, struct
 		emit_sh(j->out, g, &eo, d);
 		return EXIT_GOOD;
 	}
+	if (context_directory() != NULL)
+		return usage("a Makefile needs its context as a directory, which %s is not", eo.context);
 	eo.prefix = make_prefix(j->out, j);
 	eo.chains = strcmp(option_value(&j->o->grain, "step"), "chain") == 0;
 	if (!eo.chains && strcmp(option_value(&j->o->grain, "step"), "step") != 0)

@@ -12,6 +12,7 @@
 #include "../base/mem.h"
 #include "../graph/graph.h"
 #include "command.h"
+#include "context.h"
 #include "file.h"
 
 /* ---- the file ----------------------------------------------------------------------------------- */
@@ -110,36 +111,13 @@ struct checking {
 };
 
 static void
-missing(const struct checking *c, const struct step *st, const struct value *v)
+missing(const struct checking *c, const struct step *st, const struct value *v, const char *name)
 {
 	struct span at = v->nparts > 0 && v->parts[0].at.end > v->parts[0].at.begin ? v->parts[0].at : st->at;
-	struct diag_item *item = diag_add(c->d, DIAG_NOT_LOCKED, c->g->source, at, "%s is not in %s", value_text(v), c->lock->path);
+	struct diag_item *item = diag_add(c->d, DIAG_NOT_LOCKED, c->g->source, at, "%s is not in %s", name, c->lock->path);
 
 	item->line = st->line_start;
 	diag_fix(c->d, item, NULL, "dockcc lock");
-}
-
-/* A directory given in the place of an image is as local as the context. */
-static bool
-is_directory(const struct graph *g, const char *name)
-{
-	for (size_t i = g->ncontexts; i-- > 0;)
-		if (strcasecmp(g->contexts[i].name, name) == 0)
-			return strstr(g->contexts[i].location, "://") == NULL && strncmp(g->contexts[i].location, "oci-archive:", 12) != 0 &&
-			       strncmp(g->contexts[i].location, "docker-archive:", 15) != 0;
-	return false;
-}
-
-static void
-check_image(const struct checking *c, const struct step *st, const struct origin *o)
-{
-	const char *name;
-
-	if (o->kind != ORIGIN_IMAGE || !value_is_static(o->image))
-		return; /* what is not known yet is refused when the script runs */
-	name = value_text(o->image);
-	if (strchr(name, '@') == NULL && !is_directory(c->g, name) && !has_entry(c->lock, "image", name))
-		missing(c, st, o->image);
 }
 
 /* Whether a word names one commit already: the run time decides finer cases. */
@@ -153,18 +131,65 @@ names_commit(const char *word)
 	return mark == NULL && (strstr(word, "checksum=") != NULL || strstr(word, "commit=") != NULL);
 }
 
-static void
-check_sources(const struct checking *c, const struct step *st)
+static bool
+is_remote(const char *word)
 {
 	static const char *const remote[] = { "http://", "https://", "git://", "ssh://", "git@" };
 
+	for (size_t k = 0; k < sizeof(remote) / sizeof(remote[0]); k++)
+		if (strncmp(word, remote[k], strlen(remote[k])) == 0)
+			return true;
+	return false;
+}
+
+static bool
+has_source(const struct lock *l, const char *word)
+{
+	return has_entry(l, "url", word) || has_entry(l, "git", word) || names_commit(word);
+}
+
+/* What --build-context gives for an image, NULL: nothing. */
+static const char *
+location_of(const struct graph *g, const char *name)
+{
+	for (size_t i = g->ncontexts; i-- > 0;)
+		if (strcasecmp(g->contexts[i].name, name) == 0)
+			return g->contexts[i].location;
+	return NULL;
+}
+
+/* A directory or a tar of one, as local as the context. */
+static bool
+is_local(const char *location)
+{
+	return strstr(location, "://") == NULL && strncmp(location, "oci-archive:", 12) != 0 && strncmp(location, "docker-archive:", 15) != 0;
+}
+
+static void
+check_image(const struct checking *c, const struct step *st, const struct origin *o)
+{
+	const char *name, *location;
+
+	if (o->kind != ORIGIN_IMAGE || !value_is_static(o->image))
+		return; /* what is not known yet is refused when the script runs */
+	name = value_text(o->image);
+	location = location_of(c->g, name);
+	if (location != NULL && is_remote(location)) {
+		if (!has_source(c->lock, location))
+			missing(c, st, o->image, location);
+	} else if (strchr(name, '@') == NULL && (location == NULL || !is_local(location)) && !has_entry(c->lock, "image", name)) {
+		missing(c, st, o->image, name);
+	}
+}
+
+static void
+check_sources(const struct checking *c, const struct step *st)
+{
 	for (size_t i = 0; st->kind == STEP_ADD && st->checksum == NULL && i + 1 < st->npaths; i++) {
 		const char *word = value_is_static(st->paths[i]) ? value_text(st->paths[i]) : "";
 
-		for (size_t k = 0; k < sizeof(remote) / sizeof(remote[0]); k++)
-			if (strncmp(word, remote[k], strlen(remote[k])) == 0 && !has_entry(c->lock, "url", word) &&
-			    !has_entry(c->lock, "git", word) && !names_commit(word))
-				missing(c, st, st->paths[i]);
+		if (is_remote(word) && !has_source(c->lock, word))
+			missing(c, st, st->paths[i], word);
 	}
 }
 
@@ -202,6 +227,12 @@ cmd_lock(const void *ctx, const struct options *o)
 
 	*all = *o;
 	string_add(ctx, &all->level, "0"); /* every stage as it is written */
+	if ((status = context_enter(ctx, o)) != EXIT_GOOD)
+		return status;
+	if (context_directory() != NULL && o->lock_file.n == 0) {
+		fputs("dockcc: the context will be gone: say where the lock file is with --lock-file\n", stderr);
+		return EXIT_USAGE;
+	}
 	if (!find_dockerfile(ctx, all, &j))
 		return EXIT_INPUT;
 	if ((status = compile_script(ctx, &j, &fd)) != EXIT_GOOD)

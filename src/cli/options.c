@@ -130,10 +130,10 @@ options_parse(const void *ctx, char **argv)
 {
 	struct options *o = mem_new(ctx, struct options);
 	bool operands = false;
-
 	static const char *const commands[] = { [COMMAND_COMPILE] = "compile", [COMMAND_BUILD] = "build", [COMMAND_CHECK] = "check",
 		[COMMAND_FMT] = "fmt", [COMMAND_LOCK] = "lock" };
 
+	o->argv = argv;
 	for (size_t i = 0; *argv != NULL && i < sizeof(commands) / sizeof(commands[0]); i++)
 		if (strcmp(*argv, commands[i]) == 0) {
 			o->command = (enum command)i;
@@ -183,7 +183,8 @@ void
 options_help(enum command command)
 {
 	if (command == COMMAND_BUILD)
-		puts("usage: dockcc build [OPTION...] CONTEXT\ncompiles the Dockerfile and runs the script\n");
+		puts("usage: dockcc build [OPTION...] CONTEXT\ncompiles the Dockerfile and runs the script; CONTEXT is a directory, a tar, an http(s) URL of a tar or Dockerfile,\n"
+		     "a git URL (URL.git#REF:DIR), or - for a tar or a Dockerfile on standard input\n");
 	else if (command == COMMAND_CHECK)
 		puts("usage: dockcc check [OPTION...] [FILE...]\nfinds mistakes in Dockerfiles without building them (default: ./Dockerfile)\n"
 		     "status: 0 nothing found, 5 warnings only, 1 errors or findings that count as such, 2 usage, 3 this host cannot\n");

@@ -22,6 +22,7 @@ struct options {
 #include "options.def"
 #undef OPTION
 	const char *context; /* NULL: none given */
+	char **argv;         /* all words behind the program's name */
 	struct string_list operands; /* check, fmt: the files */
 };
 

@@ -28,14 +28,14 @@ run_script(int fd, const struct string_list *arguments)
 }
 
 static int
-both(const void *ctx, const struct options *o, const char *record, int plain, int wanted)
+both(const void *ctx, const struct options *o, const struct job *j, const char *record, int plain, int wanted)
 {
 	struct string_list first = { 0 }, second = { 0 };
 	bool quiet = o->quiet.n > 0;
 	int status;
 
-	script_arguments(ctx, o, false, &first);
-	script_arguments(ctx, o, true, &second);
+	script_arguments(ctx, o, j, false, &first);
+	script_arguments(ctx, o, j, true, &second);
 	string_add(ctx, &first, mem_printf(ctx, "--record=%s", record));
 	string_add(ctx, &second, mem_printf(ctx, "--verify=%s", record));
 	if (!quiet)
@@ -70,7 +70,7 @@ build_verified(const void *ctx, const struct options *o, struct job *j, int want
 		return EXIT_HOST;
 	}
 	close(file);
-	status = both(ctx, o, record, fd, wanted);
+	status = both(ctx, o, j, record, fd, wanted);
 	unlink(record);
 	close(fd);
 	return status;

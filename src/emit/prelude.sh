@@ -151,8 +151,11 @@ builds the image that $dockerfile describes, without a container engine
       --cache-from SPEC, --cache-to SPEC   type=local,src=DIR (dest=DIR), type=registry,ref=REF; mode=max: all stages
       --tls-ca FILE         the roots to trust for registries instead of the host's
       --build-arg NAME=VALUE
-      --build-context NAME=LOCATION   oci-layout://DIR:TAG, oci-archive:FILE, docker-archive:FILE, docker-image://REF, DIR
-      --context DIR         where COPY takes its files from (default: ${context:-none})
+      --build-context NAME=LOCATION   oci-layout://DIR:TAG, oci-archive:FILE, docker-archive:FILE, docker-image://REF, DIR,
+                            or a tar, a URL, a git repository
+      --context DIR         where COPY takes its files from (default: ${context:-none}); or a tar, - for one on standard input,
+                            an http(s) URL of one, a git URL
+      --ignorefile FILE     the ignore file (default: $dockerfile.dockerignore, else .dockerignore in the context)
       --target STAGE        default: $target
       --platform OS/ARCH[/VARIANT]   default: ${platform:-that of this machine}
       --secret id=ID,src=FILE   --ssh ID=SOCKET   --label KEY=VALUE   --annotation KEY=VALUE
@@ -231,7 +234,7 @@ option() {
   case $1 in
     --tag | --output | --secret | --ssh | --label | --annotation | --jobs | --progress | --timeline | --record | --verify | --iidfile | --metadata-file)
       return 0 ;;
-    --add-host | --cache-from | --cache-to | --lock | --lock-file) return 0 ;;
+    --add-host | --cache-from | --cache-to | --ignorefile | --lock | --lock-file) return 0 ;;
     --build-arg)
       set_arg "$2"
       case $2 in
@@ -362,6 +365,7 @@ main() {
   done
   platform_args
   find_runtime
+  if [ "$context" = - ]; then exec 3<&0; fi
   export DOCKCC_BUILD_CONTEXTS="$contexts" DOCKCC_LOCKED="$locked"
   case $action in
     unbundle) unbundle; return ;;

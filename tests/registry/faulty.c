@@ -13,11 +13,15 @@
      token     a token of /token is needed, which user "who" with the password "s3cret" gets
      refresh   the same by an identity token, "id-token", and POST
      liar      manifests carry another digest in their header
+     revoked   blobs are answered with 401, as if the credentials had been withdrawn since the manifest
+     gone      the manifest is there, and none of its blobs
+   Nothing of that while ROOT/.mended exists.
    LOG receives a line a request: METHOD PATH RANGE. */
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -198,6 +202,7 @@ serve(int fd)
 	static struct request q;
 	char mode[64] = "", kind[16] = "", what[256] = "", name[4096], more[512];
 	char *tag;
+	bool mended;
 	size_t n;
 	int log;
 
@@ -208,6 +213,8 @@ serve(int fd)
 	log = open(log_name, O_WRONLY | O_CREAT | O_APPEND, 0600);
 	dprintf(log, "%s %s %ld\n", q.method, q.path, q.from);
 	close(log);
+	snprintf(name, sizeof(name), "%s/.mended", root);
+	mended = access(name, F_OK) == 0;
 	if (strncmp(q.path, "/token", 6) == 0) {
 		token(fd, &q);
 	} else if (sscanf(q.path, "/cdn/%255[^?]?signature=sesame", what) == 1) {
@@ -217,12 +224,20 @@ serve(int fd)
 			send_blob(fd, &q, "ok", what, NULL);
 	} else if (sscanf(q.path, "/v2/%63[^/]/image/%15[^/]/%255s", mode, kind, what) != 3) {
 		answer(fd, "200 OK", "", "{}");
+	} else if (mended && strcmp(kind, "manifests") != 0) {
+		send_blob(fd, &q, "ok", what, NULL);
+	} else if (strcmp(mode, "revoked") == 0 && strcmp(kind, "blobs") == 0) {
+		answer(fd, "401 Unauthorized", "WWW-Authenticate: Basic realm=\"x\"\r\n", "{\"errors\":[{\"message\":\"no longer\"}]}");
+	} else if (strcmp(mode, "gone") == 0 && strcmp(kind, "blobs") == 0) {
+		answer(fd, "404 Not Found", "", "{\"errors\":[{\"code\":\"BLOB_UNKNOWN\",\"message\":\"blob unknown\"}]}");
 	} else if ((strcmp(mode, "token") == 0 || strcmp(mode, "refresh") == 0 || strcmp(mode, "cdn") == 0) && strcmp(q.auth, "Bearer pass-token") != 0) {
 		snprintf(more, sizeof(more), "WWW-Authenticate: Bearer realm=\"http://127.0.0.1:%d/token\",service=\"the, registry\"\r\n", port);
 		answer(fd, "401 Unauthorized", more, "{}");
 	} else if (strcmp(mode, "busy") == 0 && count("busy") <= 2) {
 		answer(fd, "503 Service Unavailable", "", "");
 	} else if (strcmp(kind, "manifests") == 0) {
+		if (mended)
+			strcpy(mode, "ok");
 		snprintf(name, sizeof(name), "%s/tags/%s", root, what);
 		tag = strchr(what, '/') == NULL ? slurp(name, &n) : NULL;
 		if (tag != NULL)

@@ -93,6 +93,9 @@ for command in ast script check fmt; do
 done
 awk 'BEGIN { print "FROM a\nENV a=0123456789"; for (i = 0; i < 40; i++) print "ENV a=$a$a"; print "USER $a" }' >"$work/large"
 refused 'values that double' 'more than 1 MiB' script
+awk 'BEGIN { print "FROM a\nENV a=0123456789"; for (i = 0; i < 16; i++) print "ENV a=$a$a"; for (i = 0; i < 3000; i++) print "ENV b" i "=$a" }' >"$work/large"
+refused 'one large value in 3000 variables' '64 MiB altogether' script
+refused 'one large value in 3000 variables' '64 MiB altogether' check
 head -c 70000000 /dev/zero | tr '\0' '#' >"$work/large"
 run script "$work/large"
 [ "$status" -ne 0 ] && grep -q '64 MiB' "$work/stderr"

@@ -93,6 +93,7 @@ struct check {
 	struct script *scripts;
 	size_t nscripts, scripts_cap;
 	bool wget, curl;            /* met so far */
+	size_t held;                /* bytes of the values that variables have */
 	const struct inst *trigger; /* the ONBUILD of the parent that is being run, NULL: none */
 	void *scratch;              /* freed after each instruction */
 };

@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bundle.h"
 #include "cache.h"
 #include "console.h"
 #include "fresh.h"
@@ -170,7 +171,8 @@ settle_progress(struct build_options *o, struct rt_err *e)
 	const char *wish = getenv("BUILDKIT_PROGRESS"), *term = getenv("TERM");
 	bool terminal = isatty(STDERR_FILENO) && term != NULL && *term != '\0' && strcmp(term, "dumb") != 0;
 
-	if (o->progress == PROGRESS_AUTO && wish != NULL && *wish != '\0' && progress_kind(wish, &o->progress, e) < 0)
+	if (o->progress == PROGRESS_AUTO && wish != NULL && *wish != '\0' && (terminal || strcmp(wish, "tty") != 0) &&
+	    progress_kind(wish, &o->progress, e) < 0)
 		return rt_prefix(e, "$BUILDKIT_PROGRESS");
 	if (o->progress == PROGRESS_AUTO)
 		o->progress = terminal && !o->trace ? PROGRESS_TTY : PROGRESS_PLAIN;
@@ -286,17 +288,8 @@ look(struct build *b, struct rt_err *e)
 static int
 run_build(struct build *b, struct rt_err *e)
 {
-	const char *store = b->o->store;
 	struct timespec now;
 
-	if (b->o->list)
-		return list_steps(b);
-	if (store_open(&b->store, store, e) < 0)
-		return -1;
-	if (b->o->lock_mode != NULL)
-		return lock_write(b, e);
-	if (lock_plan(b, e) < 0 || ns_enter(b->o->mode, &b->mode, e) < 0)
-		return -1;
 	progress_open(b);
 	clock_gettime(CLOCK_REALTIME_COARSE, &now);
 	b->began = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
@@ -309,6 +302,7 @@ run_build(struct build *b, struct rt_err *e)
 		return -1;
 	if (sched_run(b, e) < 0 || output_write(b, e) < 0)
 		return -1;
+	store_clean(&b->store, &(struct rt_err){ 0 }); /* of builds that were still dying when this one began */
 	return cache_export(b, e);
 }
 
@@ -316,6 +310,28 @@ static const char *
 kind_of(int status)
 {
 	return status == RT_USAGE ? "usage" : status == RT_DIGEST ? "digest" : status == RT_NOMODE ? "mode" : status > 128 ? "interrupted" : "io";
+}
+
+/* Opens what the build works in; contexts that a bundle brought along last as long as it. */
+static int
+open_build(struct build *b, struct build_options *o, struct rt_err *e)
+{
+	cleanup_free char *unpacked = NULL;
+	cleanup_fd int lock = -1;
+	int rc;
+
+	if (bundle_images(o, e) < 0 || store_open(&b->store, o->store, e) < 0)
+		return -1;
+	if (o->lock_mode != NULL)
+		return lock_write(b, e);
+	if (lock_plan(b, e) < 0 || ns_enter(o->mode, &b->mode, e) < 0)
+		return -1;
+	rc = bundle_contexts(o, &b->store, &unpacked, &lock, e);
+	if (rc == 0)
+		rc = run_build(b, e);
+	if (unpacked != NULL)
+		rt_remove_tree(b->store.fd, unpacked, &(struct rt_err){ 0 });
+	return rc;
 }
 
 void
@@ -358,9 +374,10 @@ cmd_build(char **argv, struct rt_err *e)
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	rt_catch_signals();
 	rc = parse_options(&o, argv, e) < 0 || build_platform(&b, e) < 0 || plan_read(STDIN_FILENO, &b.plan, e) < 0 ||
-	     goal_cut(&b, &o, e) < 0 || run_build(&b, e) < 0 ? -1 : 0;
+	     goal_cut(&b, &o, e) < 0 || (o.list ? list_steps(&b) : open_build(&b, &o, e)) < 0 ? -1 : 0;
 	if (rc < 0 && rt_stopped() != 0 && b.failed_step == NULL)
 		rt_fail_status(e, 128 + rt_stopped(), "interrupted");
+	rt_forget_signal();
 	if (progress_close(&b, rc < 0 ? e->status : 0, &last) < 0 && rc == 0) {
 		*e = last;
 		rc = -1;

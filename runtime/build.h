@@ -70,6 +70,7 @@ struct build {
 	struct ignore *ignore;    /* of the context, NULL: nothing is left out */
 	int64_t began;            /* ns since the epoch */
 	char quiet[72];           /* --progress=quiet: the id to print at the end */
+	struct str ignore_text;   /* its patterns */
 	const char *mode;         /* how commands are isolated */
 	const char *os, *arch, *variant;
 	struct build_options *own;       /* what `o` is, to be changed: contexts become directories; NULL: they are */

@@ -198,7 +198,7 @@ mark(struct build *b, const struct cache *caches, size_t n)
 		for (size_t u = 0; u < b->stages[i].nunits; u++) {
 			struct unit *unit = &b->stages[i].units[u];
 
-			for (size_t k = 0; !unit->cached && k < n; k++)
+			for (size_t k = 0; !unit->cached && !unit->again && k < n; k++)
 				unit->cached = cache_find(&caches[k], unit->key, b->o->epoch) != NULL;
 		}
 	build_need(b);

@@ -1,5 +1,7 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -56,13 +58,22 @@ caps_set(uint64_t want, struct rt_err *e)
 	return 0;
 }
 
+/* A user namespace in which only one group is mapped, somebody else's as well as ours, user_namespaces(7). */
+static bool
+groups_denied(void)
+{
+	cleanup_fd int fd = open("/proc/self/setgroups", O_RDONLY | O_CLOEXEC);
+	char word[5];
+
+	return fd >= 0 && read(fd, word, 4) == 4 && memcmp(word, "deny", 4) == 0;
+}
+
 /* Plain system calls: the C library's wrappers signal every thread of the process, and the caller may
    share its memory with its parent. */
 int
 caps_become(const struct user *u, bool full, bool sys_chroot, struct rt_err *e)
 {
-	/* setgroups is denied where only one gid is mapped, user_namespaces(7) */
-	if (ns_get_mode() != NS_SINGLE && syscall(SYS_setgroups, u->ngroups, u->groups) < 0)
+	if (ns_get_mode() != NS_SINGLE && syscall(SYS_setgroups, u->ngroups, u->groups) < 0 && (errno != EPERM || !groups_denied()))
 		return rt_fail(e, errno, "set %zu supplementary groups", u->ngroups);
 	if (syscall(SYS_setresgid, u->gid, u->gid, u->gid) < 0)
 		return rt_fail(e, errno, errno == EINVAL ? "group %u needs a range of group ids (subgid(5), newgidmap)"

@@ -279,6 +279,9 @@ visit(struct build *b, struct stage_build *sb, int *status, struct rt_err *e)
 	int rc;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	signal(SIGINT, SIG_DFL);
+	signal(SIGTERM, SIG_DFL);
+	signal(SIGHUP, SIG_DFL);
 	umask(022);
 	if (ns_private(e) < 0 || stage_settle(b, sb, e) < 0 || store_tmp(&b->store, &tmp, &lock, e) < 0)
 		return -1;
@@ -286,7 +289,8 @@ visit(struct build *b, struct stage_build *sb, int *status, struct rt_err *e)
 	scratch = rt_printf("%s/%s/scratch", b->store.path, tmp);
 	rc = mount_stage(b, sb, tmp, e);
 	if (rc == 0) {
-		dprintf(STDERR_FILENO, "%s: a shell in stage %s, behind step %s; what it changes is thrown away\n", b->o->script, sb->plan->id, last->id);
+		dprintf(STDERR_FILENO, "%s: a shell in stage %s, behind step %s; what it changes is thrown away\n", b->o->script,
+		        sb->plan->id, last->id);
 		rc = console_shell(b, &sb->end, &end, root, scratch, status, e);
 		overlay_umount(root, &ignored);
 	}
@@ -314,6 +318,7 @@ console_visit(struct build *b, struct stage_build *sb, struct rt_err *e)
 	while (waitpid(pid, &w, 0) < 0 && errno == EINTR)
 		;
 	console_restore(b);
+	store_clean(&b->store, &(struct rt_err){ 0 }); /* what a killed one has left */
 	status = WIFEXITED(w) ? WEXITSTATUS(w) : 128 + WTERMSIG(w);
 	if (status == 0)
 		return 0;

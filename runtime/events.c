@@ -162,7 +162,8 @@ event_end(struct progress *p, int status)
 	struct str b = { 0 };
 
 	begin(&b, p, "end");
-	str_printf(&b, ",\"status\":%d,\"run\":%zu,\"cached\":%zu", status, progress_count(p, TRACK_DONE), progress_count(p, TRACK_CACHED));
+	str_printf(&b, ",\"status\":%d,\"run\":%zu,\"cached\":%zu", status, progress_count(p, TRACK_DONE),
+	           progress_count(p, TRACK_CACHED));
 	if (build->failed_step != NULL)
 		put_step(&b, build->failed_step);
 	if (status == 0)

@@ -284,14 +284,16 @@ keep_others(struct export *x, const char *dest, struct rt_err *e)
 int
 export_oci_dir(struct export *x, const char *dest, struct export_result *r, struct rt_err *e)
 {
-	cleanup_free char *tmp = rt_printf("%s.tmp-%d", dest, (int)getpid());
+	cleanup_free char *tmp = unfinished_name(dest);
 	struct rt_err ignored;
 	int rc;
 
 	if (mkdir(tmp, 0755) < 0)
 		return rt_fail(e, errno, "make %s", tmp);
 	x->out = open(tmp, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	rc = x->out < 0 ? rt_fail(e, errno, "open %s", tmp) : keep_others(x, dest, e);
+	rc = x->out < 0 ? rt_fail(e, errno, "open %s", tmp) : unfinished_hold(x->out, tmp, e);
+	if (rc == 0)
+		rc = keep_others(x, dest, e);
 	if (rc == 0)
 		rc = put_layout(x, false, r, e);
 	if (rc == 0 && syncfs(x->out) < 0)

@@ -17,9 +17,14 @@ struct export {
 	struct json *others; /* index entries that stay */
 };
 
-/* A file that appears under its name only when it is whole, or standard output ("-"). */
+/* unfinished.c.  The name under which an output is made, malloc'd; what killed builds have left under such names goes. */
+char *unfinished_name(const char *dest);
+/* Locks it while it is made; a file system without locks does without. */
+int unfinished_hold(int fd, const char *what, struct rt_err *e);
+
+/* A file that appears under its name only when it is whole; standard output ("-"), a device or a pipe, which are written to. */
 struct output {
-	char *name, *tmp; /* tmp NULL: standard output */
+	char *name, *tmp; /* tmp NULL: written to as it is */
 	struct fd_writer *file;
 	int fd;
 };

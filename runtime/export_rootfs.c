@@ -17,20 +17,24 @@
 int
 output_open(struct output *o, const char *dest, struct rt_err *e)
 {
+	struct stat st;
+
 	*o = (struct output){ .name = rt_strdup(dest), .fd = STDOUT_FILENO };
-	if (strcmp(dest, "-") != 0) {
-		o->tmp = rt_printf("%s.tmp-%d", dest, (int)getpid());
+	if (strcmp(dest, "-") != 0 && stat(dest, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
+		o->fd = open(dest, O_WRONLY | O_CLOEXEC);
+	} else if (strcmp(dest, "-") != 0) {
+		o->tmp = unfinished_name(dest);
 		unlink(o->tmp);
 		o->fd = open(o->tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
-		if (o->fd < 0) {
-			rt_fail(e, errno, "create %s", o->tmp);
-			free(o->tmp);
-			free(o->name);
-			return -1;
-		}
+	}
+	if (o->fd < 0 || (o->tmp != NULL && unfinished_hold(o->fd, o->tmp, e) < 0)) {
+		rt_fail(e, errno, "create %s", o->tmp != NULL ? o->tmp : dest);
+		free(o->tmp);
+		free(o->name);
+		return -1;
 	}
 	o->file = rt_alloc(sizeof(*o->file));
-	fd_writer_init(o->file, o->fd, o->tmp != NULL ? o->name : "standard output");
+	fd_writer_init(o->file, o->fd, o->fd != STDOUT_FILENO ? o->name : "standard output");
 	return 0;
 }
 
@@ -49,6 +53,8 @@ output_close(struct output *o, bool good, struct rt_err *e)
 		if (rc < 0)
 			unlink(o->tmp);
 	}
+	if (o->tmp == NULL && o->fd != STDOUT_FILENO && close(o->fd) < 0 && rc == 0)
+		rc = rt_fail(e, errno, "close %s", o->name);
 	free(o->file);
 	free(o->tmp);
 	free(o->name);
@@ -98,7 +104,7 @@ copy_tree(int from, int to, int64_t epoch, struct rt_err *e)
 static int
 to_directory(int from, const char *dest, int64_t epoch, struct rt_err *e)
 {
-	cleanup_free char *tmp = rt_printf("%s.tmp-%d", dest, (int)getpid());
+	cleanup_free char *tmp = unfinished_name(dest);
 	bool fresh = rmdir(dest) == 0 || errno == ENOENT;
 	cleanup_fd int to = -1;
 	int rc;
@@ -106,7 +112,9 @@ to_directory(int from, const char *dest, int64_t epoch, struct rt_err *e)
 	if (fresh && mkdir(tmp, 0755) < 0)
 		return rt_fail(e, errno, "make %s", tmp);
 	to = open(fresh ? tmp : dest, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	rc = to < 0 ? rt_fail(e, errno, "open %s", dest) : copy_tree(from, to, epoch, e);
+	rc = to < 0 ? rt_fail(e, errno, "open %s", dest) : fresh ? unfinished_hold(to, tmp, e) : 0;
+	if (rc == 0)
+		rc = copy_tree(from, to, epoch, e);
 	if (rc == 0 && syncfs(to) < 0)
 		rc = rt_fail(e, errno, "sync %s", dest);
 	if (rc == 0 && fresh && rename(tmp, dest) < 0)

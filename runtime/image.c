@@ -34,6 +34,22 @@ place_close(struct place *p)
 	free(p->digest);
 }
 
+/* OFFSET:PATH@DIGEST: the archive behind the script of a bundle. */
+static int
+open_bundle(struct place *p, const char *text, struct rt_err *e)
+{
+	char *end;
+	unsigned long long start = strtoull(text, &end, 10);
+	const char *at = strrchr(text, '@');
+	cleanup_free char *path = NULL;
+
+	if (*end != ':' || at == NULL || at < end || !digest_valid(at + 1))
+		return rt_fail_status(e, RT_USAGE, "%s: want oci-bundle:OFFSET:PATH@DIGEST", text);
+	path = rt_strndup(end + 1, (size_t)(at - end - 1));
+	p->digest = rt_strdup(at + 1);
+	return layout_open_at(&p->layout, path, start, e);
+}
+
 /* PATH[:TAG][@DIGEST]; a path that exists as it is written wins. */
 static int
 open_path(struct store *s, struct place *p, const char *text, struct rt_err *e)
@@ -90,6 +106,11 @@ place_open(struct store *s, struct place *p, const char *ref, const char *locati
 	int rc = -1;
 
 	*p = (struct place){ .layout = { .dirfd = -1, .fd = -1 } };
+	if (location != NULL && strncmp(location, "oci-bundle:", 11) == 0) {
+		rc = open_bundle(p, location + 11, e);
+		location = NULL;
+		ref = NULL;
+	}
 	for (size_t i = 0; location != NULL && i < sizeof(schemes) / sizeof(*schemes); i++) {
 		if (strncmp(location, schemes[i], strlen(schemes[i])) != 0)
 			continue;
@@ -108,9 +129,8 @@ place_open(struct store *s, struct place *p, const char *ref, const char *locati
 	return rc;
 }
 
-/* An image named by reference is looked for in a registry when the store lacks it. */
-static int
-open_place(struct store *s, struct place *p, const char *ref, const char *location, const char *platform, struct rt_err *e)
+int
+place_fetch(struct store *s, struct place *p, const char *ref, const char *location, const char *platform, struct rt_err *e)
 {
 	const char *name = location == NULL ? ref : strncmp(location, "docker-image://", 15) == 0 ? location + 15 : NULL;
 
@@ -184,7 +204,7 @@ image_config(struct store *s, const char *ref, const char *location, const char 
 	int rc;
 
 	*im = (struct image){ .ref = rt_strdup(ref != NULL ? ref : location) };
-	rc = open_place(s, &p, ref, location, platform, e);
+	rc = place_fetch(s, &p, ref, location, platform, e);
 	if (rc == 0) {
 		rc = find(&p, platform, &f, im, e);
 		place_close(&p);
@@ -410,7 +430,7 @@ image_open(struct store *s, const char *ref, const char *location, const char *p
 	int rc;
 
 	*im = (struct image){ .ref = rt_strdup(ref != NULL ? ref : location) };
-	rc = open_place(s, &p, ref, location, platform, e);
+	rc = place_fetch(s, &p, ref, location, platform, e);
 	if (rc == 0) {
 		rc = find(&p, platform, &f, im, e);
 		if (rc == 0 && pin != NULL && strcmp(pin, im->digest) != 0 && (p.digest == NULL || strcmp(pin, p.digest) != 0))
@@ -435,7 +455,7 @@ image_digest(struct store *s, const char *ref, const char *location, const char 
 	struct place p;
 	int rc;
 
-	if (platform_parse(platform, &want, e) < 0 || open_place(s, &p, ref, location, platform, e) < 0)
+	if (platform_parse(platform, &want, e) < 0 || place_fetch(s, &p, ref, location, platform, e) < 0)
 		return rt_prefix(e, "image %s", ref);
 	rc = oci_top(&p.layout, p.tag, p.digest, &want, &d, e);
 	if (rc == 0)

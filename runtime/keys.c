@@ -76,6 +76,7 @@ bool
 build_directory(const char *location, const char **path)
 {
 	if (location == NULL || strstr(location, "://") != NULL || strncmp(location, "oci-archive:", 12) == 0 ||
+	    strncmp(location, "oci-bundle:", 11) == 0 ||
 	    strncmp(location, "docker-archive:", 15) == 0)
 		return false;
 	*path = location;
@@ -110,7 +111,7 @@ read_ignore(struct build *b, struct rt_err *e)
 	if (found < 0 && text.len == 0)
 		return 0;
 	b->ignore = ignore_parse(text.s != NULL ? text.s : "", text.len, e);
-	str_free(&text);
+	b->ignore_text = text;
 	return b->ignore != NULL ? 0 : rt_prefix(e, "the ignore file");
 }
 

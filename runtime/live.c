@@ -48,7 +48,7 @@ put_running(struct canvas *c, const struct track *t)
 
 	progress_time(progress_now(c->p) - t->begin, time);
 	progress_bytes(t, bytes);
-	right = rt_printf("%s%s%s%s%6s", *bytes != '\0' ? meter_word(kind) : "", *bytes != '\0' ? " " : "", bytes, *bytes != '\0' ? "  " : "", time);
+	right = *bytes != '\0' ? rt_printf("%s %s  %6s", meter_word(kind), bytes, time) : rt_printf("%6s", time);
 	line = term_step(t->step, right, c->columns);
 	put_line(c, line, "");
 }

@@ -7,6 +7,7 @@
 
 #include "build.h"
 #include "lock.h"
+#include "bundle.h"
 #include "pattern.h"
 #include "registry.h"
 #include "verbs.h"
@@ -96,7 +97,7 @@ cmd_image_env(char **argv, struct rt_err *e)
 		return -1;
 	if (argv[0] == NULL || argv[1] == NULL || argv[2] != NULL)
 		return rt_fail_status(e, RT_USAGE, "image-env takes an image and a name");
-	if (store_open(&b.store, o.store, e) < 0 || lock_image(&b, argv[0], e) < 0 ||
+	if (bundle_images(&o, e) < 0 || store_open(&b.store, o.store, e) < 0 || lock_image(&b, argv[0], e) < 0 ||
 	    image_config(&b.store, argv[0], build_location(&b, argv[0]), o.platform, &im, e) < 0 ||
 	    (config = json_parse(im.config_json, im.config_len, argv[0], e)) == NULL)
 		return -1;

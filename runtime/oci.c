@@ -187,14 +187,14 @@ index_archive(struct layout *l, uint64_t size, struct rt_err *e)
 	struct tar_entry t;
 	int rc;
 
-	fd_reader_init(&r, l->fd, 0, size, l->what);
+	fd_reader_init(&r, l->fd, (int64_t)l->start, size - l->start, l->what);
 	while ((rc = tar_next(&in, &t, e)) > 0) {
 		if (in.entry > 100000) {
 			tar_entry_free(&t);
 			return rt_fail_status(e, RT_DIGEST, "%s: more than 100000 files in an image archive", l->what);
 		}
 		if (t.type <= '2' && !t.sparse) {
-			struct member m = { .name = link_name(NULL, t.name), .off = in.off, .size = t.stored };
+			struct member m = { .name = link_name(NULL, t.name), .off = l->start + in.off, .size = t.stored };
 
 			if (t.type != '0')
 				m.link = link_name(t.type == '2' ? m.name : NULL, t.link);
@@ -241,8 +241,10 @@ open_archive(struct layout *l, int tmpdir, struct rt_err *e)
 	unsigned char block[512] = { 0 };
 	struct stat st;
 
-	if (pread(l->fd, block, sizeof(block), 0) < 0)
+	if (pread(l->fd, block, sizeof(block), (off_t)l->start) < 0)
 		return rt_fail(e, errno, "read %s", l->what);
+	if (!tar_is_header(block) && l->start > 0)
+		return rt_fail_status(e, RT_DIGEST, "%s is damaged: no archive begins at offset %llu", l->what, (unsigned long long)l->start);
 	if (!tar_is_header(block) && uncompress(l, tmpdir, e) < 0)
 		return -1;
 	if (fstat(l->fd, &st) < 0)
@@ -250,13 +252,13 @@ open_archive(struct layout *l, int tmpdir, struct rt_err *e)
 	return index_archive(l, (uint64_t)st.st_size, e);
 }
 
-int
-layout_open(struct layout *l, const char *path, int tmpdir, struct rt_err *e)
+static int
+open_at(struct layout *l, const char *path, uint64_t start, int tmpdir, struct rt_err *e)
 {
 	struct stat st;
 	int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 
-	*l = (struct layout){ .what = rt_strdup(path), .dirfd = -1, .fd = -1 };
+	*l = (struct layout){ .what = rt_strdup(path), .dirfd = -1, .fd = -1, .start = start };
 	if (fd < 0 || fstat(fd, &st) < 0) {
 		rt_fail(e, errno, "open %s", path);
 		rt_close_fd(&fd);
@@ -278,10 +280,22 @@ layout_open(struct layout *l, const char *path, int tmpdir, struct rt_err *e)
 	return 0;
 }
 
+int
+layout_open(struct layout *l, const char *path, int tmpdir, struct rt_err *e)
+{
+	return open_at(l, path, 0, tmpdir, e);
+}
+
+int
+layout_open_at(struct layout *l, const char *path, uint64_t start, struct rt_err *e)
+{
+	return open_at(l, path, start, -1, e);
+}
+
 /* ---- documents --------------------------------------------------------------------------------- */
 
-static int
-read_text(struct layout *l, const char *name, struct str *text, struct rt_err *e)
+int
+layout_bytes(struct layout *l, const char *name, struct str *text, struct rt_err *e)
 {
 	struct blob b;
 	struct reader *r;
@@ -310,7 +324,7 @@ layout_json(struct layout *l, const char *name, struct rt_err *e)
 	struct str text = { 0 };
 	struct json *j = NULL;
 
-	if (read_text(l, name, &text, e) == 0)
+	if (layout_bytes(l, name, &text, e) == 0)
 		j = json_parse(text.s, text.len, what, e);
 	str_free(&text);
 	return j;
@@ -326,7 +340,7 @@ layout_document(struct layout *l, const struct descriptor *d, struct str *keep, 
 	char got[72];
 
 	sha256_init(&sum);
-	if (read_text(l, name, &text, e) < 0)
+	if (layout_bytes(l, name, &text, e) < 0)
 		goto out;
 	sha256_update(&sum, text.s, text.len);
 	sha256_digest(&sum, got);

@@ -31,6 +31,7 @@ struct layout {
 	char *what; /* for messages */
 	int dirfd;  /* a directory, or -1 */
 	int fd;     /* an archive, or -1 */
+	uint64_t start; /* where in its file the archive begins */
 	struct member *v;
 	size_t n;
 };
@@ -45,6 +46,8 @@ struct descriptor {
 /* Opens a directory or an archive (which may be compressed: then it is unpacked into an unnamed file below tmpdir).
    A docker archive (`docker` or no index.json but a manifest.json) gets an index, manifests and aliases for its blobs. */
 int layout_open(struct layout *l, const char *path, int tmpdir, struct rt_err *e);
+/* The same for an uncompressed archive behind `start` bytes of something else. */
+int layout_open_at(struct layout *l, const char *path, uint64_t start, struct rt_err *e);
 void layout_close(struct layout *l);
 bool layout_has(struct layout *l, const char *name);
 int layout_blob(struct layout *l, const char *name, struct blob *b, struct rt_err *e);
@@ -57,6 +60,8 @@ int docker_to_oci(struct layout *l, struct rt_err *e);
 
 /* The parsed document `name`. */
 struct json *layout_json(struct layout *l, const char *name, struct rt_err *e);
+/* Its bytes, at most 16 MiB; appended. */
+int layout_bytes(struct layout *l, const char *name, struct str *text, struct rt_err *e);
 /* The document a descriptor means: size and digest are verified.  text: the bytes, or NULL. */
 struct json *layout_document(struct layout *l, const struct descriptor *d, struct str *text, struct rt_err *e);
 char *blob_name(const char *digest); /* blobs/sha256/HEX, malloc'd */
@@ -95,6 +100,8 @@ struct place {
 /* `location` as image_open has it, or the store for `ref`. */
 int place_open(struct store *s, struct place *p, const char *ref, const char *location, struct rt_err *e);
 void place_close(struct place *p);
+/* The same; an image named by reference is looked for in a registry when the store lacks it. */
+int place_fetch(struct store *s, struct place *p, const char *ref, const char *location, const char *platform, struct rt_err *e);
 
 /* Copies a blob to blobs/sha256/ below dirfd, verifying it; one that is there already stays. */
 int blob_put(int dirfd, const struct blob *b, const char *digest, uint64_t size, const char *what, struct rt_err *e);

@@ -2,6 +2,7 @@
    when it ends, the commands' output under the step's name.  ux.md "Progress". */
 #include "progress.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -119,7 +120,7 @@ log_name(const struct build *b, const struct plan_step *s)
 				key = b->stages[i].units[u].key;
 	name = rt_printf("log/%.64s-%.12s", s->id, key);
 	for (char *c = name + 4; *c != '\0'; c++)
-		if (!((*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') || *c == '-' || (*c == '.' && c > name + 4)))
+		if (!isalnum((unsigned char)*c) && *c != '-' && (*c != '.' || c == name + 4))
 			*c = '_';
 	return name;
 }
@@ -135,6 +136,7 @@ keep_log(struct progress *p, struct track *t, const char *bytes, size_t n)
 		t->log_name = log_name(p->b, t->step);
 		if (mkdirat(p->b->store.fd, "log", 0700) == 0 || errno == EEXIST)
 			t->log = openat(p->b->store.fd, t->log_name, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
+		t->logged = t->log >= 0;
 	}
 	if (t->log >= 0 && (fstat(t->log, &st) < 0 || st.st_size > LOG_LIMIT || rt_write_all(t->log, bytes, n, "log", &ignored) < 0))
 		rt_close_fd(&t->log);
@@ -393,7 +395,7 @@ ways_on(const struct progress *p, const struct track *t, struct str *out)
 		str_printf(out, "look: sh %s --shell-on-failure     again: sh %s", o->script, o->script);
 	else
 		str_printf(out, "again: %s%s", o->again != NULL ? "" : "sh ", o->again != NULL ? o->again : o->script);
-	if (t->log_name != NULL)
+	if (t->logged)
 		str_printf(out, "     log: %s/%s", p->b->store.path, t->log_name);
 	str_putc(out, '\n');
 }

@@ -25,7 +25,8 @@ struct track {
 	uint64_t bytes, files;    /* that it has moved, when it has ended */
 	uint64_t told;            /* bytes in the last event */
 	int log;                  /* the whole output in the store, -1 */
-	char *log_name;           /* below the store, or NULL */
+	char *log_name;           /* below the store, NULL: nothing was written yet */
+	bool logged;              /* the log is there */
 };
 
 /* The block at the bottom of a terminal that is drawn again and again. */

@@ -21,7 +21,8 @@ net_allowed(const char *what, struct rt_err *e)
 
 	if (off == NULL || *off == '\0' || strcmp(off, "0") == 0)
 		return 0;
-	return rt_fail(e, 0, "%s is not here, and the network is forbidden (--offline)", what);
+	return rt_fail(e, 0, "%s is not here, and %s", what,
+	               getenv("DOCKCC_BUNDLE") != NULL ? "a bundle fetches nothing" : "the network is forbidden (--offline)");
 }
 
 bool

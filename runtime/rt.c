@@ -334,6 +334,12 @@ rt_stopped(void)
 	return stopped;
 }
 
+void
+rt_forget_signal(void)
+{
+	stopped = 0;
+}
+
 static int remove_deep(int dirfd, const char *name, int depth, struct rt_err *e);
 
 /* Empties a directory that nobody else should be writing to.  Each level is one open descriptor, so that a tree

@@ -15,6 +15,7 @@ enum {
 	RT_DIGEST = 65,   /* digest mismatch, damaged or truncated image */
 	RT_NOMODE = 69,   /* no working isolation mode, a needed program is missing */
 	RT_IO = 74,
+	RT_MISSING = 75,  /* step --if-cached: something would have to run */
 	RT_INTERRUPTED = 130,
 };
 
@@ -104,5 +105,7 @@ void rt_warn_watch(void (*watch)(void *arg, const char *line), void *arg);
    the usual way out.  The first sets handlers for SIGINT, SIGTERM and SIGHUP that set the flag. */
 void rt_catch_signals(void);
 int rt_stopped(void);
+/* From now on this process writes again: what there is to say about the end. */
+void rt_forget_signal(void);
 
 #endif

@@ -12,6 +12,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -244,16 +245,44 @@ check_candidate(const struct job *j, const char *path)
 	return is_ourselves(path, &j->own) ? rt_fail_status(j->e, 1, "%s is the builder's own program", path) : 0;
 }
 
+/* The machine that a program is for when that is not this one, elf(5); NULL when it is, or cannot be told. */
+static const char *
+other_machine(const char *path, const struct utsname *here)
+{
+	static const struct { uint16_t id; const char *name; } machines[] = {
+		{ 3, "i386" }, { 21, "ppc64le" }, { 22, "s390x" }, { 40, "arm" }, { 62, "x86_64" }, { 183, "aarch64" }, { 243, "riscv64" },
+	};
+	cleanup_fd int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+	unsigned char head[20];
+	uint16_t id;
+
+	if (fd < 0 || read(fd, head, sizeof(head)) != (ssize_t)sizeof(head) || memcmp(head, "\177ELF", 4) != 0)
+		return NULL;
+	id = head[5] == 2 ? (uint16_t)(head[18] << 8 | head[19]) : (uint16_t)(head[19] << 8 | head[18]);
+	for (size_t i = 0; i < sizeof(machines) / sizeof(machines[0]); i++)
+		if (machines[i].id == id && strcmp(machines[i].name, here->machine) != 0)
+			return machines[i].name;
+	return NULL;
+}
+
 /* Returns at all only when the program did not start; 0: look further. */
 static int
 exec_candidate(const struct job *j, const char *path)
 {
+	struct utsname here;
+	const char *other;
+	int reason;
+
 	execve(path, (char *const *)j->s->argv, (char *const *)j->env);
 	if (errno == ENOENT || errno == ENOTDIR)
 		return 0;
-	rt_fail(j->e, errno, "start %s", path);
+	reason = errno;
+	rt_fail(j->e, reason, "start %s", path);
 	j->e->status = 1;
-	return errno == EACCES ? 0 : -1;
+	if (reason == ENOEXEC && uname(&here) == 0 && (other = other_machine(path, &here)) != NULL)
+		rt_fail_status(j->e, 1, "start %s: it is a program for %s and this machine is %s: register qemu-%s with binfmt_misc "
+		               "(qemu-user-static has it)", path, other, here.machine, other);
+	return reason == EACCES ? 0 : -1;
 }
 
 /* Gives up everything and becomes the command.  The filter goes in while CAP_SYS_ADMIN is still there (S5.3), the death

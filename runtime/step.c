@@ -3,6 +3,7 @@
 #include "fresh.h"
 #include "lock.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,12 +32,16 @@ part_option(struct part *c, const char *word, struct rt_err *e)
 {
 	if (strncmp(word, "--stamp=", 8) == 0)
 		c->stamp = word + 8;
+	else if (strncmp(word, "--outcome=", 10) == 0)
+		c->outcome = word + 10;
 	else if (strncmp(word, "--after=", 8) == 0)
 		c->after = word + 8;
 	else if (strncmp(word, "--stage=", 8) == 0)
 		list_add(&c->stages, word + 8);
 	else if (strncmp(word, "--arg=", 6) == 0)
 		return read_arg(c, word + 6, e) < 0 ? -1 : 1;
+	else if (strcmp(word, "--if-cached") == 0)
+		c->if_cached = true;
 	else if (strcmp(word, "--counted") == 0)
 		c->counted = true;
 	else if (strncmp(word, "--build-arg=", 12) == 0 && strcmp(word + 12 + strcspn(word + 12, "="), "=(default)") == 0)
@@ -55,11 +60,28 @@ part_store_name(const struct part *c)
 	return rt_printf("%s %llu", c->b.store.path, (unsigned long long)st.st_ino);
 }
 
+/* Options of a whole build: a target of a Makefile is one part of it. */
+static int
+whole_builds_only(const struct build_options *o, struct rt_err *e)
+{
+	const struct {
+		const char *name, *value;
+	} options[] = { { "--timeline", o->timeline }, { "--from-step", o->from_step }, { "--until-step", o->until_step },
+		{ "--shell", o->shell }, { "--record", o->record }, { "--verify", o->verify } };
+
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		if (options[i].value != NULL)
+			return rt_fail_status(e, RT_USAGE, "%s is an option of scripts; a Makefile has targets", options[i].name);
+	return 0;
+}
+
 int
 part_open(struct part *c, struct rt_err *e)
 {
 	c->b.o = &c->o;
 	c->b.context_fd = -1;
+	if (whole_builds_only(&c->o, e) < 0)
+		return -1;
 	if (build_options_end(&c->o, e) < 0 || build_platform(&c->b, e) < 0 || store_open(&c->b.store, c->o.store, e) < 0)
 		return -1;
 	if (c->after == NULL)
@@ -302,6 +324,11 @@ run_steps(struct part *c, struct stage_build *sb, struct rt_err *e)
 		missing = missing || !sb->units[i].cached;
 	sb->needed = true;
 	sb->done = !missing;
+	if (missing && c->if_cached) {
+		e->text[0] = '\0';
+		e->status = RT_MISSING;
+		return -1;
+	}
 	progress_open(&c->b);
 	c->b.began = INT64_MAX; /* whoever else makes the layer does it for another reason */
 	return sched_run(&c->b, e);
@@ -367,6 +394,17 @@ report(struct part *c, struct rt_err *e)
 	return -1;
 }
 
+/* For dockcc-rt launch: this step came to its end.  One that was stopped from outside did not. */
+static void
+leave_word(const struct part *c, int status)
+{
+	cleanup_free char *text = rt_printf("%d\n", status);
+	struct rt_err e;
+
+	if (c->outcome != NULL && status != RT_INTERRUPTED && rt_write_file(AT_FDCWD, c->outcome, text, strlen(text), 0666, &e) < 0)
+		rt_warn("%s", e.text);
+}
+
 int
 cmd_step(char **argv, struct rt_err *e)
 {
@@ -385,5 +423,7 @@ cmd_step(char **argv, struct rt_err *e)
 		if (rc < 0 || (rc == 0 && build_option(&c.o, *argv, e) < 0))
 			return -1;
 	}
-	return do_step(&c, argv, e) == 0 ? 0 : report(&c, e);
+	rc = do_step(&c, argv, e) == 0 ? 0 : report(&c, e);
+	leave_word(&c, rc == 0 ? 0 : e->status);
+	return rc;
 }

@@ -10,8 +10,10 @@ struct part {
 	struct build_options o;
 	struct build b;
 	const char *stamp;        /* --stamp: what is written */
+	const char *outcome;      /* --outcome: gets the exit status when the step came to its end, NULL: nothing does */
 	const char *after;        /* --after: the stamp of the step before */
 	struct list stages;       /* --stage: stamps of finished stages that are read */
+	bool if_cached;           /* --if-cached: do nothing when something would have to run */
 	bool counted;             /* --counted: several steps, each behind its number of words */
 	struct stamp before;      /* of `after` */
 	struct vars vars;         /* what words may refer to */

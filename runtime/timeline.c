@@ -71,18 +71,21 @@ put_head(struct chart *c, unsigned height, int status)
 {
 	static const char style[] =
 	        "text{font:12px ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;fill:#24292f}"
-	        ".title{font-weight:bold;font-size:15px}.stage{font-weight:bold}.quiet{fill:#6e7781}.right{text-anchor:end}.middle{text-anchor:middle}"
+	        ".title{font-weight:bold;font-size:15px}.stage{font-weight:bold}.quiet{fill:#6e7781}"
+	        ".right{text-anchor:end}.middle{text-anchor:middle}"
 	        ".grid{stroke:#d0d7de;stroke-width:1}.lane{fill:#f6f8fa}"
-	        ".run{fill:#0969da}.copy{fill:#1a7f37}.from{fill:#8250df}.other{fill:#9a6700}.failed{fill:#cf222e}.stopped{fill:#8c959f}.cached{fill:#afb8c1}";
+	        ".run{fill:#0969da}.copy{fill:#1a7f37}.from{fill:#8250df}.other{fill:#9a6700}"
+	        ".failed{fill:#cf222e}.stopped{fill:#8c959f}.cached{fill:#afb8c1}";
 	char time[32], line[160];
 
 	progress_time(c->seconds, time);
-	str_printf(&c->out, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %u\" width=\"%d\" height=\"%u\" role=\"img\">\n", WIDTH, height, WIDTH, height);
-	str_puts(&c->out, "<title>");
+	str_printf(&c->out, "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %u\" width=\"%d\" height=\"%u\" role=\"img\">\n<title>", WIDTH,
+	           height, WIDTH, height);
 	put_text(&c->out, c->p->b->o->dockerfile);
-	str_printf(&c->out, ": timeline of a build</title>\n<style>%s</style>\n<rect width=\"%d\" height=\"%u\" fill=\"#ffffff\"/>\n", style, WIDTH, height);
-	snprintf(line, sizeof(line), "%zu run, %zu cached, %s, %s", progress_count(c->p, TRACK_DONE), progress_count(c->p, TRACK_CACHED), time,
-	         status == 0 ? "succeeded" : "failed");
+	str_printf(&c->out, ": timeline of a build</title>\n<style>%s</style>\n<rect width=\"%d\" height=\"%u\" fill=\"#ffffff\"/>\n", style,
+	           WIDTH, height);
+	snprintf(line, sizeof(line), "%zu run, %zu cached, %s, %s", progress_count(c->p, TRACK_DONE), progress_count(c->p, TRACK_CACHED),
+	         time, status == 0 ? "succeeded" : "failed");
 	str_puts(&c->out, "<text class=\"title\" x=\"16\" y=\"26\">");
 	put_text(&c->out, c->p->b->o->dockerfile);
 	str_printf(&c->out, "</text>\n<text class=\"quiet right\" x=\"%d\" y=\"26\">%s</text>\n", WIDTH - 16, line);
@@ -96,8 +99,8 @@ put_legend(struct chart *c)
 	unsigned x = LEFT;
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
-		str_printf(&c->out, "<rect class=\"%s\" x=\"%u\" y=\"%u\" width=\"12\" height=\"12\" rx=\"2\"/><text x=\"%u\" y=\"%u\">%s</text>\n", kinds[i][0], x,
-		           c->y, x + 18, c->y + 10, kinds[i][1]);
+		str_printf(&c->out, "<rect class=\"%s\" x=\"%u\" y=\"%u\" width=\"12\" height=\"12\" rx=\"2\"/>", kinds[i][0], x, c->y);
+		str_printf(&c->out, "<text x=\"%u\" y=\"%u\">%s</text>\n", x + 18, c->y + 10, kinds[i][1]);
 		x += 34 + 8 * (unsigned)strlen(kinds[i][1]);
 	}
 }
@@ -106,7 +109,8 @@ put_legend(struct chart *c)
 static double
 grid_step(double seconds)
 {
-	static const double steps[] = { 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400 };
+	static const double steps[] = { 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 1800,
+		3600, 7200, 14400 };
 
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++)
 		if (seconds / steps[i] <= 10)
@@ -122,8 +126,8 @@ put_grid(struct chart *c, unsigned height)
 	for (unsigned i = 0; i * step <= c->seconds * 1.0001; i++) {
 		double t = i * step, x = x_of(c, t);
 
-		str_printf(&c->out, "<line class=\"grid\" x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%u\"/><text class=\"quiet middle\" x=\"%.1f\" y=\"%d\">", x, TOP - 6, x,
-		           height - BOTTOM, x, TOP - 12);
+		str_printf(&c->out, "<line class=\"grid\" x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%u\"/>", x, TOP - 6, x, height - BOTTOM);
+		str_printf(&c->out, "<text class=\"quiet middle\" x=\"%.1f\" y=\"%d\">", x, TOP - 12);
 		if (step < 1)
 			str_printf(&c->out, "%.*fs", step < 0.1 ? 2 : 1, t);
 		else if (c->seconds < 100)
@@ -150,8 +154,8 @@ put_bar(struct chart *c, const struct track *t)
 	put_text(&c->out, whole);
 	str_printf(&c->out, " (%s)</title><text class=\"quiet\" x=\"24\" y=\"%u\">", cached ? "cached" : time, c->y + 15);
 	put_text(&c->out, title);
-	str_printf(&c->out, "</text><rect class=\"%s\" x=\"%.1f\" y=\"%u\" width=\"%.1f\" height=\"%d\" rx=\"2\"/>", cached ? "cached" : class_of(t), x, c->y + 3,
-	           w < 2 ? 2 : w, BAR);
+	str_printf(&c->out, "</text><rect class=\"%s\" x=\"%.1f\" y=\"%u\" width=\"%.1f\" height=\"%d\" rx=\"2\"/>",
+	           cached ? "cached" : class_of(t), x, c->y + 3, w < 2 ? 2 : w, BAR);
 	if (inside)
 		str_printf(&c->out, "<text class=\"right\" x=\"%.1f\" y=\"%u\">%s</text></g>\n", x - 6, c->y + 15, cached ? "cached" : time);
 	else
@@ -163,7 +167,8 @@ put_bar(struct chart *c, const struct track *t)
 static void
 put_stage(struct chart *c, const struct plan_stage *stage, unsigned rows)
 {
-	str_printf(&c->out, "<rect class=\"lane\" x=\"0\" y=\"%u\" width=\"%d\" height=\"%d\"/><text class=\"stage\" x=\"16\" y=\"%u\">", c->y, WIDTH, ROW, c->y + 15);
+	str_printf(&c->out, "<rect class=\"lane\" x=\"0\" y=\"%u\" width=\"%d\" height=\"%d\"/>", c->y, WIDTH, ROW);
+	str_printf(&c->out, "<text class=\"stage\" x=\"16\" y=\"%u\">", c->y + 15);
 	put_text(&c->out, stage->name != NULL && *stage->name != '\0' ? stage->name : stage->id);
 	str_puts(&c->out, "</text>\n");
 	c->y += ROW;

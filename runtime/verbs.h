@@ -8,6 +8,8 @@
 /* VERB(name, function, "usage behind the name", "what it does") */
 #define VERB_LIST(X) \
 	X("build", cmd_build, "[OPTION...] <PLAN", "run the plan of an emitted script") \
+	X("bundle", cmd_bundle, "--to=FILE|--to-directory=DIR --text=SCRIPT [OPTION...] <PLAN", "put what the plan reads behind its script") \
+	X("unbundle", cmd_unbundle, "[--to-directory=DIR] [--script=NAME]", "verify a bundle, or write it as a directory") \
 	X("context", cmd_context, "[--store=DIR] [--keep-git-dir] [--offline] [--tls-ca=FILE] LOCATION COMMAND...", \
 	  "make a directory of a tar (- is standard input), URL or git repository, run a command with it in $DOCKCC_CONTEXT_DIR") \
 	X("image-env", cmd_image_env, "[--store=DIR] [--platform=P] [--build-context=N=LOCATION...] REF NAME", \
@@ -22,6 +24,7 @@
 	X("push", cmd_push, "[--store=DIR] [--platform=P] [--tls-ca=FILE] REF [TO...]", \
 	  "put an image of the store into registries, under its own or other names") \
 	X("export", cmd_export, "--stage=STAMP [--output=SPEC...] [--tag=NAME...] [--stamp=FILE]", "write the image of a finished stage") \
+	X("launch", cmd_launch, "[--tries=N] LAUNCHER... dockcc-rt step ...", "run a step through a launcher, again when its machine is lost") \
 	X("scan", cmd_scan, "--stamp=FILE --context=DIR [--ignore=FILE] [--] SOURCE... | --stamp=FILE --arg=NAME=VALUE", \
 	  "write a stamp that changes when files or a value did") \
 	X("step", cmd_step, "--stamp=FILE [--after=STAMP] [--stage=STAMP...] [--arg=STAMP...] STEP LINES VERB WORD...", \

@@ -93,14 +93,13 @@ compare_json(struct compare *c, const char *path, const struct json *a, const st
 		}
 		return;
 	}
-	str_puts(&left, "");
-	str_puts(&right, "");
 	if (a != NULL)
 		json_write(a, &left);
 	if (b != NULL)
 		json_write(b, &right);
 	if (left.len != right.len || memcmp(left.s != NULL ? left.s : "", right.s != NULL ? right.s : "", left.len) != 0) {
-		what = rt_printf("%.200s in the recorded build, %.200s in this one", a != NULL ? left.s : "absent", b != NULL ? right.s : "absent");
+		what = rt_printf("%.200s in the recorded build, %.200s in this one", a != NULL ? left.s : "absent",
+		                 b != NULL ? right.s : "absent");
 		differs(c, path, what);
 		free(what);
 	}
@@ -135,7 +134,8 @@ compare_stat(struct compare *c, const char *path, const struct stat *a, const st
 	else if (a->st_uid != b->st_uid || a->st_gid != b->st_gid)
 		snprintf(what, sizeof(what), "owner %u:%u in the recorded build, %u:%u in this one", a->st_uid, a->st_gid, b->st_uid, b->st_gid);
 	else if (shown_time(a) != shown_time(b))
-		snprintf(what, sizeof(what), "time %lld in the recorded build, %lld in this one", (long long)shown_time(a), (long long)shown_time(b));
+		snprintf(what, sizeof(what), "time %lld in the recorded build, %lld in this one", (long long)shown_time(a),
+		         (long long)shown_time(b));
 	else if (!S_ISREG(a->st_mode) && !S_ISDIR(a->st_mode) && a->st_rdev != b->st_rdev)
 		snprintf(what, sizeof(what), "another device");
 	if (what[0] != '\0')
@@ -284,7 +284,8 @@ compare_layers(struct build *b, struct compare *c, const struct list *recorded)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (ns_private(c->e) < 0 || store_tmp(&b->store, &tmp, &lock, c->e) < 0)
 		return -1;
-	if ((a = mount_layers(b, tmp, "recorded", recorded, c->e)) >= 0 && (other = mount_layers(b, tmp, "this", &b->target->layers, c->e)) >= 0)
+	if ((a = mount_layers(b, tmp, "recorded", recorded, c->e)) >= 0 &&
+	    (other = mount_layers(b, tmp, "this", &b->target->layers, c->e)) >= 0)
 		rc = compare_trees(c, "", a, other);
 	for (size_t i = 0; i < 2; i++) {
 		cleanup_free char *target = rt_printf("%s/%s/%s", b->store.path, tmp, i == 0 ? "recorded" : "this");

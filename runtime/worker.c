@@ -234,7 +234,6 @@ do_copy(struct worker *w, const struct plan_step *s, const char *root, struct rt
 
 	if (sub_directory(w, "scratch", &scratch, e) < 0)
 		return -1;
-	meter_begin(METER_COPY, NULL, 0);
 	copy_spec_of(s, &w->st, w->b->o, &spec, &files);
 	spec.tmp = scratch;
 	if (s->excludes.n > 0 && (spec.exclude = ignore_patterns(&s->excludes, e)) == NULL)
@@ -242,6 +241,7 @@ do_copy(struct worker *w, const struct plan_step *s, const char *root, struct rt
 	rc = spec.npaths > 0 || s->verb == VERB_COPY
 	         ? view_open(w->b, spec.npaths > 0 ? s->origin : FROM_NOTHING, s->from, scratch, &v, e) : 0;
 	if (rc == 0) {
+		meter_begin(METER_COPY, NULL, 0);
 		fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		rc = fd < 0 ? rt_fail(e, errno, "open %s", root) : copy_run(&v.source, fd, &spec, e);
 		rt_close_fd(&fd);

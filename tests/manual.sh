@@ -1,7 +1,7 @@
 #!/bin/sh
 # The manual says what the programs take, all of it and nothing else.
 # what lib.sh sets: here, source, dockcc, work
-# shellcheck disable=SC1091,SC2154
+# shellcheck disable=SC1091,SC2154,SC2013
 . "$(dirname "$0")/lib.sh"
 docs=$source/docs
 
@@ -45,10 +45,7 @@ done
 sed -n "s/^OPTION([a-z_]*, \"\([a-z-]*\)\", \(0\|'\(.\)'\),.*/\1\n\3/p" "$source/src/cli/options.def" | grep . >"$work/table"
 section dockcc.1 'OPTIONS OF COMPILE AND BUILD' 'EXIT STATUS' | options >"$work/page"
 same 'dockcc(1) has every option of the table and no other' "$work/table" "$work/page"
-"$dockcc" build --help >"$work/help"
-"$dockcc" compile --help >>"$work/help"
-"$dockcc" check --help >>"$work/help"
-"$dockcc" fmt --help >>"$work/help"
+for command in build compile check fmt; do "$dockcc" "$command" --help; done >"$work/help"
 "$dockcc" lock --help >>"$work/help"
 grep -o '^  \(-.,\|   \) --[a-z-]*' "$work/help" | sed 's/^ *\(-\(.\),\)* *--\(.*\)/\3\n\2/' | grep . >"$work/shown"
 same 'and so has --help' "$work/table" "$work/shown"

@@ -66,6 +66,7 @@ END
 run -j2 -o "oci:$work/oci" -t app:1
 is 'the build succeeds' 0 "$status"
 has 'a line a step, with its time' '^stage-2.1  copy        6  file -> /f (1 file, 692 B)  *[0-9.]*s$' err
+has 'from a stage too' '^stage-2.2  copy        7  one: /one -> /o (1 file, 8 B)  *[0-9.]*s$' err
 has 'the output under the name of the step' '^one.1| line 9$' err
 has 'the summary: time and size of a layer' '^summary    stage-2.1  *[0-9.]*s *[0-9.]* kB  file -> /f$' err
 has 'the summary: how many' '^summary    9 steps run in [0-9.]*s, 0 cached; 5 layers, [0-9.]* MB$' err
@@ -74,8 +75,10 @@ digest=$(tail -n 1 "$work/err" | awk '{ print $2 }')
 is 'the whole output is in the store' 'line 9' "$(tail -n 1 "$store"/log/one.1-*)"
 run -j2 -o "oci:$work/oci" -t app:1
 has 'nothing to run' '^summary    nothing to run, 4 steps cached; 5 layers' err
-BUILDKIT_PROGRESS=quiet run -t app:1
+BUILDKIT_PROGRESS="quiet" run -t app:1
 is 'BUILDKIT_PROGRESS is heeded' '' "$(cat "$work/err")"
+BUILDKIT_PROGRESS="tty" run -t app:1
+is 'and tty there is a wish' 0 "$status"
 run --progress=tty
 is 'no live form without a terminal' '64 build.sh: failed step=- line=- status=64 kind=usage' "$status $(tail -n 1 "$work/err")"
 run --progress=loud

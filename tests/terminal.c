@@ -1,5 +1,5 @@
-/* A terminal for tests: terminal COLUMNS ROWS [@MS:COLUMNS | @MS:SIGNAL | @MS=KEYS]... -- COMMAND... runs a command on a pseudo terminal, does
-   at each time what is asked (another width, a signal to the foreground, keys; \r and \xNN in KEYS), and prints what can be read
+/* A terminal for tests: terminal COLUMNS ROWS [@MS:COLUMNS | @MS:SIGNAL | @MS=KEYS]... -- COMMAND...  Runs a command on a pseudo
+   terminal, does at each time what is asked (another width, a signal to the foreground, keys; \r and \xNN in KEYS), and prints what can be read
    on it at the end, what has scrolled away first.  Terminals that become narrower break their lines anew, and so does this one.
    On standard error: how many lines ran over the right edge, how often the text was written to above the screen, and how many
    sequences it did not know.  The status is the command's. */
@@ -174,14 +174,12 @@ print_lines(void)
 		for (unsigned k = 0; k < used; k++) {
 			uint32_t c = lines[i].cell[k];
 
-			if (c < 0x80)
-				putchar((int)c);
-			else if (c < 0x800)
-				printf("%c%c", (int)(0xc0 | c >> 6), (int)(0x80 | (c & 0x3f)));
-			else if (c < 0x10000)
-				printf("%c%c%c", (int)(0xe0 | c >> 12), (int)(0x80 | (c >> 6 & 0x3f)), (int)(0x80 | (c & 0x3f)));
-			else
-				printf("%c%c%c%c", (int)(0xf0 | c >> 18), (int)(0x80 | (c >> 12 & 0x3f)), (int)(0x80 | (c >> 6 & 0x3f)), (int)(0x80 | (c & 0x3f)));
+			unsigned more = c < 0x80 ? 0 : c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
+			static const unsigned char lead[] = { 0, 0xc0, 0xe0, 0xf0 };
+
+			putchar((int)(lead[more] | c >> 6 * more));
+			while (more-- > 0)
+				putchar((int)(0x80 | (c >> 6 * more & 0x3f)));
 		}
 		putchar('\n');
 	}
@@ -297,6 +295,7 @@ main(int argc, char **argv)
 	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
 		;
 	print_lines();
-	fprintf(stderr, "wrapped %u above %u unknown %u echo %d\n", wrapped, above, unknown, (modes.c_lflag & (ECHO | ICANON)) == (ECHO | ICANON));
+	fprintf(stderr, "wrapped %u above %u unknown %u echo %d\n", wrapped, above, unknown,
+	        (modes.c_lflag & (ECHO | ICANON)) == (ECHO | ICANON));
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }

@@ -115,6 +115,10 @@ has 'a terminal of its own, of the same size' '^24 80$'
 has 'that changes with it' '^24 60$'
 has 'Ctrl-C reaches what runs in it' 'st=130'
 is 'the terminal is as it was' 1 "$(grep -c 'echo 1' "$work/err")"
+timeout 30 "$terminal" 80 24 @3000:INT -- sh -c 'echo "sleep 99" | sh "$0" "$@"' "$work/build.sh" \
+	--store "$store" --context "$work" $contexts --shell two >"$work/log" 2>&1
+is 'Ctrl-C ends a shell that reads a pipe' 130 $?
+clean 'and what runs in it'
 for mode in userns chroot; do
 	id nobody >/dev/null 2>&1 || continue
 	DOCKCC_MODE=$mode DOCKCC_STORE="$work/$mode" typed 'cat /two' --shell two --store "$work/$mode"
@@ -280,6 +284,20 @@ for whom in all script helper; do
 	run -o "oci:$work/k" -t app:1 </dev/null
 	is "$whom killed: the next run makes the same image" "$want" "$(last | sed 's/ -> .*//')"
 	clean "$whom killed: and clears what was left"
-	is "$whom killed: beside the output too" k "$(cd "$work" && find . -maxdepth 1 \( -name k -o -name 'k.*' -o -name '.k*' \) | sed 's|./||')"
 done
+# what is left beside an output goes with the next build that writes it, what another one still makes stays
+mkdir -p "$work/k.tmp-999/blobs" "$work/k.tmp-998"
+: >"$work/k.tmp-997x"
+(cd "$work/k.tmp-998" && exec flock -F . sleep 20) &
+sleep 6
+run -o "oci:$work/k" -t app:1 </dev/null
+is 'what a killed build has left beside an output is removed' 'k k.tmp-997x k.tmp-998' "$(cd "$work" && find . -maxdepth 1 \( -name k -o -name 'k.*' \) | sed 's|./||' | sort | tr '\n' ' ' | sed 's/ $//')"
+kill $! 2>/dev/null
+mkfifo "$work/fifo"
+cat "$work/fifo" >"$work/from-fifo" &
+run -o "type=tar,dest=$work/fifo" </dev/null
+wait $!
+is 'a pipe is written to, not replaced' 'done' "$(tar -xOf "$work/from-fifo" 'done')"
+[ -p "$work/fifo" ]
+ok $? 'and is one afterwards'
 finish

@@ -264,70 +264,72 @@ cleans(const struct manager *m, const struct shell_node *simple)
 	return false;
 }
 
-/* apt-get leaves lists behind only where they are fetched. */
-static bool
-updates(const struct shell *sh)
+/* What the commands of one RUN do for one another. */
+struct packages {
+	bool updates;                                             /* apt-get leaves lists behind only where they are fetched */
+	size_t cleaned[sizeof managers / sizeof managers[0]];     /* the last command that cleans, counted from 1 */
+	const char *pip_no_cache;                                 /* what PIP_NO_CACHE_DIR is set to, NULL: it is not */
+};
+
+struct packages *
+packages_of(const void *ctx, const struct shell *sh)
 {
+	const char *name = "PIP_NO_CACHE_DIR=";
+	struct packages *p = mem_new(ctx, struct packages);
+
 	for (size_t k = 0; k < sh->nsimple; k++) {
 		const struct shell_node *n = sh->simple[k];
+		bool apt = listed(shell_name(n), managers[0].names, 4);
 
-		for (size_t w = 1; w < n->nwords && listed(shell_name(n), managers[0].names, 4); w++) {
-			if (strcmp(n->words[w].value, "update") == 0)
-				return true;
+		for (size_t m = 0; m < sizeof managers / sizeof managers[0]; m++) {
+			if (managers[m].clean[0] != NULL && cleans(&managers[m], n))
+				p->cleaned[m] = k + 1;
 		}
-	}
-	return false;
-}
-
-static void
-clean(struct check *c, struct check_stage *s, const struct inst *i, const struct manager *m, const struct shell *sh, const struct command *cmd, size_t verb)
-{
-	const char *word = cmd->v[verb].value;
-	bool behind = false;
-
-	if (!check_wants(c, DIAG_CLEAN_PACKAGES) || m->clean[0] == NULL || !s->lasting || mounted(i, m) || (m == managers && !updates(sh)))
-		return;
-	if (!listed(word, m->verbs, 4) && !listed(word, m->fetches, 6) && strcmp(word, "reinstall") != 0)
-		return;
-	for (size_t k = 0; k < sh->nsimple; k++) {
-		if (behind && cleans(m, sh->simple[k]))
-			return;
-		behind = behind || sh->simple[k] == cmd->node;
-	}
-	check_report(c, DIAG_CLEAN_PACKAGES, i, cmd->v[verb].at, "what %s downloads stays in this layer", cmd->name);
-}
-
-/* Whether ENV, the command itself or one before it in the RUN sets PIP_NO_CACHE_DIR to yes. */
-static bool
-pip_cache_off(const struct check_stage *s, const struct shell *sh)
-{
-	static const char *const no[] = { "", "0", "false", "no", "off" };
-	const char *name = "PIP_NO_CACHE_DIR=", *value;
-	bool declared;
-
-	value = env_value(&s->env, "PIP_NO_CACHE_DIR", &declared);
-	for (size_t k = 0; k < sh->nsimple; k++) {
-		const struct shell_node *n = sh->simple[k];
-
 		for (size_t w = 0; w < n->nassigns + n->nwords; w++) {
 			const char *word = w < n->nassigns ? n->assigns[w].value : n->words[w - n->nassigns].value;
 
+			p->updates = p->updates || (apt && strcmp(word, "update") == 0);
 			if (strncmp(word, name, strlen(name)) == 0)
-				value = word + strlen(name);
+				p->pip_no_cache = word + strlen(name);
 		}
 	}
+	return p;
+}
+
+static void
+clean(struct check *c, struct check_stage *s, const struct inst *i, const struct manager *m, const struct packages *p, size_t at,
+      const struct command *cmd, size_t verb)
+{
+	const char *word = cmd->v[verb].value;
+
+	if (!check_wants(c, DIAG_CLEAN_PACKAGES) || m->clean[0] == NULL || !s->lasting || mounted(i, m) || (m == managers && !p->updates))
+		return;
+	if (!listed(word, m->verbs, 4) && !listed(word, m->fetches, 6) && strcmp(word, "reinstall") != 0)
+		return;
+	if (p->cleaned[m - managers] <= at + 1)
+		check_report(c, DIAG_CLEAN_PACKAGES, i, cmd->v[verb].at, "what %s downloads stays in this layer", cmd->name);
+}
+
+/* Whether ENV or a command of the RUN sets PIP_NO_CACHE_DIR to yes. */
+static bool
+pip_cache_off(const struct check_stage *s, const struct packages *p)
+{
+	static const char *const no[] = { "", "0", "false", "no", "off" };
+	bool declared;
+	const char *value = p->pip_no_cache != NULL ? p->pip_no_cache : env_value(&s->env, "PIP_NO_CACHE_DIR", &declared);
+
 	return value != NULL && !listed(value, no, sizeof no / sizeof no[0]);
 }
 
 static void
-no_cache(struct check *c, struct check_stage *s, const struct inst *i, const struct manager *m, const struct shell *sh, const struct command *cmd, size_t verb)
+no_cache(struct check *c, struct check_stage *s, const struct inst *i, const struct manager *m, const struct packages *p, const struct command *cmd, size_t verb)
 {
 	struct diag_item *item;
 
 	if (!check_wants(c, DIAG_NO_CACHE) || m->cache[0] == NULL || !listed(cmd->v[verb].value, m->verbs, 4) || mounted(i, m) ||
 	    command_has(cmd, m->cache[0]) || hidden_options(cmd, verb))
 		return;
-	if (strcmp(m->names[0], "pip") == 0 && pip_cache_off(s, sh))
+	if (strcmp(m->names[0], "pip") == 0 && pip_cache_off(s, p))
 		return;
 	item = check_report(c, DIAG_NO_CACHE, i, cmd->v[verb].at, "%s keeps its cache in this layer", cmd->name);
 	insert_fix(c, item, i, &cmd->v[verb], m->cache[0]);
@@ -347,7 +349,7 @@ no_recommends(struct check *c, const struct inst *i, const struct command *cmd, 
 }
 
 void
-rules_packages(struct check *c, struct check_stage *s, const struct inst *i, const struct shell *sh, const struct command *cmd)
+rules_packages(struct check *c, struct check_stage *s, const struct inst *i, const struct packages *p, size_t at, const struct command *cmd)
 {
 	size_t verb;
 	const struct manager *m = manager_of(cmd, &verb);
@@ -359,8 +361,8 @@ rules_packages(struct check *c, struct check_stage *s, const struct inst *i, con
 		return;
 	assume_yes(c, i, m, cmd, verb);
 	pin(c, i, m, cmd, verb);
-	clean(c, s, i, m, sh, cmd, verb);
-	no_cache(c, s, i, m, sh, cmd, verb);
+	clean(c, s, i, m, p, at, cmd, verb);
+	no_cache(c, s, i, m, p, cmd, verb);
 	if (m == managers)
 		no_recommends(c, i, cmd, verb);
 }

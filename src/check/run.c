@@ -159,6 +159,7 @@ void
 rules_run(struct check *c, struct check_stage *s, const struct inst *i)
 {
 	struct shell *sh;
+	struct packages *p;
 	struct text t;
 
 	if (!s->posix || c->trigger != NULL)
@@ -173,13 +174,14 @@ rules_run(struct check *c, struct check_stage *s, const struct inst *i)
 		return;
 	}
 	unclosed(c, i, sh);
+	p = packages_of(c->scratch, sh);
 	for (size_t k = 0; k < sh->nsimple; k++) {
 		struct command cmd = command_of(sh->simple[k]);
 
 		if (cmd.n == 0)
 			continue;
 		rules_command(c, s, i, &cmd);
-		rules_packages(c, s, i, sh, &cmd);
+		rules_packages(c, s, i, p, k, &cmd);
 		rules_extract(c, s, &cmd);
 	}
 	pipelines(c, s, i, sh);

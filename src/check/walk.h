@@ -2,23 +2,11 @@
 #ifndef CHECK_WALK_H
 #define CHECK_WALK_H
 
+#include "../base/map.h"
 #include "../front/ast.h"
 #include "../front/shell.h"
 #include "../front/word.h"
 #include "check.h"
-
-/* A small hash table from names to values. */
-struct map_slot {
-	const char *key; /* NULL: free */
-	const char *value;
-	size_t number;
-};
-struct map {
-	struct map_slot *v;
-	size_t n, cap;
-};
-struct map_slot *map_get(const struct map *m, const char *key);
-struct map_slot *map_put(const void *ctx, struct map *m, const char *key);
 
 /* Variables of a stage: those of the stage it builds on are behind `parent`.  A slot without value is an ARG that was
    declared and got none. */
@@ -148,7 +136,9 @@ void rules_from(struct check *c, struct check_stage *s);
 void rules_step(struct check *c, struct check_stage *s, const struct inst *i); /* steps.c */
 void rules_run(struct check *c, struct check_stage *s, const struct inst *i);  /* run.c */
 void rules_command(struct check *c, struct check_stage *s, const struct inst *i, const struct command *cmd); /* commands.c */
-void rules_packages(struct check *c, struct check_stage *s, const struct inst *i, const struct shell *sh, const struct command *cmd); /* packages.c */
+/* What is needed of all commands of a RUN to judge command `at`, the how-manieth of sh->simple: packages.c */
+struct packages *packages_of(const void *ctx, const struct shell *sh);
+void rules_packages(struct check *c, struct check_stage *s, const struct inst *i, const struct packages *p, size_t at, const struct command *cmd);
 void rules_habit(struct check *c, struct check_stage *s, const struct inst *i); /* habits.c */
 void scripts_add(struct check *c, struct check_stage *s, const struct inst *i, const struct text *t); /* shellcheck.c */
 void scripts_check(struct check *c);

@@ -4,7 +4,6 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,17 +12,6 @@
 #include "command.h"
 #include "context.h"
 #include "file.h"
-
-/* The script lives in memory only: the shell reads it from a descriptor, so nothing is left behind. */
-static int
-script_fd(const struct buf *text)
-{
-	int fd = memfd_create("build.sh", 0);
-
-	if (fd < 0 || !file_write_fd(fd, buf_str(text), text->len) || lseek(fd, 0, SEEK_SET) < 0)
-		return -1;
-	return fd;
-}
 
 void
 run_shell(int fd, const struct string_list *arguments)
@@ -61,6 +49,7 @@ script_arguments(const void *ctx, const struct options *o, const struct job *j, 
 	options_for_script(o, results, out);
 }
 
+/* The script lives in memory only: the shell reads it from a descriptor, so nothing is left behind. */
 int
 compile_script(const void *ctx, struct job *j, int *fd)
 {
@@ -69,7 +58,7 @@ compile_script(const void *ctx, struct job *j, int *fd)
 	j->out = buf_new(ctx);
 	if ((status = job_run(ctx, j)) != EXIT_GOOD)
 		return status;
-	if ((*fd = script_fd(j->out)) < 0) {
+	if ((*fd = file_memory("build.sh", buf_str(j->out), j->out->len)) < 0) {
 		fprintf(stderr, "dockcc: the script: %s\n", strerror(errno));
 		return EXIT_HOST;
 	}

@@ -66,9 +66,14 @@ cmd_compile(const void *ctx, const struct options *o)
 	struct job j = { .o = o, .out = buf_new(ctx) };
 	bool script = strcmp(job_form(o), "sh") == 0;
 	const char *out = option_value(&o->out, script && isatty(STDOUT_FILENO) ? "build.sh" : "-");
-	int status = context_enter(ctx, o);
+	const char *dir = option_value(&o->bundle, NULL); /* "": one file */
+	int status;
 
-	if (status != EXIT_GOOD)
+	if (dir != NULL && !script) {
+		fputs("dockcc: a bundle is a script: --bundle does not go with --emit\n", stderr);
+		return EXIT_USAGE;
+	}
+	if ((status = context_enter(ctx, o)) != EXIT_GOOD)
 		return status;
 	if (!find_dockerfile(ctx, o, &j))
 		return EXIT_INPUT;
@@ -78,5 +83,7 @@ cmd_compile(const void *ctx, const struct options *o)
 	status = job_run(ctx, &j);
 	if (status != EXIT_GOOD && (script || j.out->len == 0))
 		return status;
+	if (dir != NULL)
+		return bundle_make(ctx, &j, *dir != '\0' ? dir : out, *dir != '\0');
 	return file_write(out, buf_str(j.out), j.out->len, script ? 0755 : 0644) ? status : EXIT_HOST;
 }

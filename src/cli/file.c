@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -136,4 +137,12 @@ file_rewrite(const char *path, const char *text, size_t len)
 		good = file_write(real, text, len, st.st_mode & 07777);
 	free(real);
 	return good;
+}
+
+int
+file_memory(const char *name, const char *text, size_t len)
+{
+	int fd = memfd_create(name, 0);
+
+	return fd >= 0 && file_write_fd(fd, text, len) && lseek(fd, 0, SEEK_SET) == 0 ? fd : -1;
 }

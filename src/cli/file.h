@@ -15,6 +15,8 @@ bool file_read_fd(const void *ctx, int fd, const char *shown, char **text, size_
 bool file_write(const char *path, const char *text, size_t len, unsigned mode);
 /* The same for a file that is there: it keeps its mode, and a symbolic link stays one. */
 bool file_rewrite(const char *path, const char *text, size_t len);
+/* A descriptor of a file in memory that holds the text, at its begin; programs that are started inherit it.  -1. */
+int file_memory(const char *name, const char *text, size_t len);
 bool file_write_fd(int fd, const char *text, size_t len);
 
 #endif

@@ -215,6 +215,14 @@ runtime_option(const char *word, struct emit_options *eo)
 	}
 }
 
+bool
+job_runs_here(const struct options *o)
+{
+	struct emit_options eo = { 0 };
+
+	return runtime_option(option_value(&o->runtime, "embed"), &eo) == EXIT_GOOD && eo.runtime == RUNTIME_EMBED && (eo.machines & 1);
+}
+
 static int
 emit_script(struct job *j, const char *form, const struct source *source, struct graph *g, const char *line, struct diag *d)
 {
@@ -317,7 +325,7 @@ after_parsing(const void *ctx, struct job *j, const struct source *source, struc
 		graph_dump(j->out, g);
 	else if (status == EXIT_GOOD)
 		status = emit_script(j, form, source, g, buf_str(line), d);
-	return status != EXIT_GOOD ? status : job_show(j->o, d);
+	return status != EXIT_GOOD || j->silent ? status : job_show(j->o, d);
 }
 
 int

@@ -15,6 +15,7 @@ struct job {
 	struct buf *out;
 	bool all_stages;        /* also those that the target does not need */
 	const struct lock *lock; /* --locked, NULL: not */
+	bool silent;            /* what there is to say was said before */
 };
 
 struct diag;
@@ -28,6 +29,8 @@ int job_sema_options(const void *ctx, const struct options *o, struct sema_optio
 
 /* What is emitted: --emit, else what the name of the output says. */
 const char *job_form(const struct options *o);
+/* Whether --runtime puts a program for this machine into the script. */
+bool job_runs_here(const struct options *o);
 /* Compiles; diagnostics go to standard error.  An exit status. */
 int job_run(const void *ctx, struct job *j);
 

@@ -140,6 +140,10 @@ options_parse(const void *ctx, char **argv)
 			argv++;
 			break;
 		}
+	if (o->command == COMMAND_COMPILE && *argv != NULL && strcmp(*argv, "bundle") == 0) {
+		string_add(o, &o->bundle, "");
+		argv++;
+	}
 	while (*argv != NULL) {
 		int taken = 1;
 
@@ -190,7 +194,7 @@ options_help(enum command command)
 		puts("usage: dockcc lock [--update] [--check] [OPTION...] [CONTEXT]\n"
 		     "writes what the images, URLs and git references of a Dockerfile stand for into dockcc.lock\n");
 	else
-		puts("usage: dockcc [compile] [OPTION...] [CONTEXT|-]\n       dockcc build [OPTION...] CONTEXT\n"
+		puts("usage: dockcc [compile] [OPTION...] [CONTEXT|-]\n       dockcc build [OPTION...] CONTEXT\n       dockcc bundle [OPTION...] CONTEXT\n"
 		     "compiles a Dockerfile to a POSIX shell script that builds the image without a container engine\n");
 	for (size_t i = 0; i < NROWS; i++) {
 		char left[64];

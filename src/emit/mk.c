@@ -106,7 +106,7 @@ header(struct mk *m)
 	           "# the helper: on the PATH, else beside this file\n"
 	           "%s_found != command -v dockcc-rt || echo '$(dir $(lastword $(MAKEFILE_LIST)))$(.PARSEDIR)/dockcc-rt'\n"
 	           "DOCKCC_RT ?= $(%s_found)\n"
-	           "# in front of every heavy step: DOCKCC_LAUNCH='srun -n1'\n"
+	           "# in front of every heavy step: DOCKCC_LAUNCH='dockcc-rt launch srun -n1'\n"
 	           "DOCKCC_LAUNCH ?=\n", m->p, m->p, m->p, m->p);
 }
 
@@ -425,7 +425,8 @@ bool
 emit_make(struct buf *out, const struct graph *g, const struct emit_options *o, struct diag *d)
 {
 	struct buf *targets = buf_new(out);
-	struct mk m = { .out = targets, .g = g, .o = o, .d = d, .p = o->prefix, .forces = buf_new(out) };
+	struct mk m = { .out = targets, .g = g, .o = o, .d = d, .p = o->prefix, .forces = buf_new(out),
+	                .numbers = mem_array(out, size_t *, g->nstages) };
 	struct sha256 h;
 	char digest[65];
 

@@ -21,6 +21,7 @@ struct mk {
 	struct buf *forces;       /* names of what makes targets out of date, see mk_force */
 	struct mk_arg *args;      /* build arguments that steps read */
 	size_t nargs, args_cap;
+	size_t **numbers;         /* by stage, once they are asked for: how many live steps stand in front of each step */
 };
 
 /* ---- mk_value.c: text in its three places --------------------------------------------------------- */

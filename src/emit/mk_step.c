@@ -314,19 +314,22 @@ target_end(const struct mk *m, const struct gstage *st, size_t first)
 
 /* The number that the last live step before `end` has. */
 static size_t
-number_before(const struct gstage *st, size_t end)
+number_before(const struct mk *m, const struct gstage *st, size_t end)
 {
-	size_t n = 0;
+	size_t *n = m->numbers[st->index];
 
-	for (size_t i = 0; i < end; i++)
-		n += !st->steps[i]->dead;
-	return n - 1;
+	if (n == NULL) {
+		n = m->numbers[st->index] = mem_array(m->numbers, size_t, st->nsteps + 1);
+		for (size_t i = 0; i < st->nsteps; i++)
+			n[i + 1] = n[i] + !st->steps[i]->dead;
+	}
+	return n[end] - 1;
 }
 
 static const char *
 stamp_name(const struct mk *m, const struct gstage *st, size_t end)
 {
-	return mem_printf(m->out, "%s.%zu", st->id, number_before(st, end));
+	return mem_printf(m->out, "%s.%zu", st->id, number_before(m, st, end));
 }
 
 const char *
@@ -479,7 +482,7 @@ static void
 put_target(struct target *t)
 {
 	struct mk *m = t->m;
-	size_t number = t->first > 0 ? number_before(t->stage, t->first) + 1 : 0, start = number;
+	size_t number = t->first > 0 ? number_before(m, t->stage, t->first) + 1 : 0, start = number;
 	struct buf *out = m->out;
 
 	buf_putc(out, '\n');
@@ -513,7 +516,7 @@ mk_stage(struct mk *m, const struct gstage *st)
 		struct target t = { .stage = st, .first = first, .m = m, .prerequisites = buf_new(m->out), .options = buf_new(m->out) };
 
 		t.end = end = target_end(m, st, first);
-		if (!st->steps[first]->dead || number_before(st, end) != number_before(st, first))
+		if (!st->steps[first]->dead || number_before(m, st, end) != number_before(m, st, first))
 			put_target(&t);
 	}
 }

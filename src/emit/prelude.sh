@@ -175,6 +175,10 @@ builds the image that $dockerfile describes, without a container engine
       --timeline FILE       a chart of the build, SVG
       --iidfile FILE        --metadata-file FILE
       --lock MODE           build nothing: add to, update, check or check-update the lock file of --lock-file FILE
+      --bundle FILE         put the context, the base images and this script into one file that builds without a network
+      --bundle-dir DIR      the same as a directory
+      --bundle-verify       of a bundle: read it all and compare the digests
+      --bundle-extract DIR  of a bundle: make it a directory
   -n, --dry-run             the steps and which of them are cached; runs nothing
       --list                the steps
   -h, --help
@@ -244,6 +248,14 @@ option() {
         *) die 64 "--build-context takes NAME=LOCATION, not $2" ;;
       esac ;;
     --context) context=$2 ;;
+    --bundle | --bundle-dir | --bundle-extract)
+      [ -n "$2" ] || die 64 "$1 takes a name"
+      [ -z "$bundle" ] || [ "$1" = --bundle-extract ] || die 64 'this script is a bundle already'
+      case $1 in
+        --bundle) action=bundle to=--to=$2 ;;
+        --bundle-dir) action=bundle to=--to-directory=$2 ;;
+        *) action=unbundle to=--to-directory=$2 ;;
+      esac ;;
     --store) store=$2 ;;
     --platform) normal_platform "$2"; platform=$p ;;
     --tls-ca) export DOCKCC_TLS_CA="$2" ;;
@@ -290,14 +302,38 @@ console() {
 # helper ARGUMENT...: dockcc-rt; some shells keep descriptors to themselves that are not named where a program starts
 helper() {
   if [ -n "$console" ]; then
-    "$rt" build "$console" "$@" 9<&9
+    "$rt" "$action" "$console" "$@" 9<&9
   else
-    "$rt" build "$@"
+    "$rt" "$action" "$@"
   fi
+}
+
+# in_bundle: all that a bundle reads comes from it
+in_bundle() {
+  unset DOCKCC_BUNDLE
+  if [ -z "$bundle" ]; then return 0; fi
+  [ -f "$self" ] || die 64 "a bundle reads its own file: run it as sh $script"
+  contexts=
+  context=
+  export DOCKCC_OFFLINE="${DOCKCC_OFFLINE-1}" DOCKCC_BUNDLE="$bundle:$self"
+}
+
+# unbundle: looks at the bundle that this script is, or takes it apart
+unbundle() {
+  [ -n "$bundle" ] || die 64 'this script is no bundle'
+  set -- "--script=$script"
+  if [ -n "$to" ]; then set -- "$@" "$to"; fi
+  "$rt" unbundle "$@" && return 0
+  left=$?
+  printf '%s: failed step=- line=- status=%s kind=bundle\n' "$script" "$left" >&2
+  return "$left"
 }
 
 # main ARGUMENT...: options become options of dockcc-rt, in order, behind those not looked at yet
 main() {
+  action=build
+  to=
+  in_bundle
   left=$#
   while [ "$left" -gt 0 ]; do
     long_name "$1"
@@ -308,6 +344,7 @@ main() {
       --shell-on-failure) console; set -- "$@" "$name"; continue ;;
       --pull) export DOCKCC_PULL=1; continue ;;
       --offline) export DOCKCC_OFFLINE=1; continue ;;
+      --bundle-verify) action=unbundle; continue ;;
       --help) usage; exit 0 ;;
       --*=*) value=${name#*=}; name=${name%%=*} ;;
       -*)
@@ -330,6 +367,11 @@ main() {
   find_runtime
   if [ "$context" = - ]; then exec 3<&0; fi
   export DOCKCC_BUILD_CONTEXTS="$contexts" DOCKCC_LOCKED="$locked"
+  case $action in
+    unbundle) unbundle; return ;;
+    bundle) set -- "$@" "$to" "--text=${DOCKCC_SCRIPT_TEXT:-$self}" ;;
+    *) ;;
+  esac
   set -- "--script=$script" "--dockerfile=$dockerfile" "--context=$context" "--store=$store" "--target=$target" \
     ${platform:+"--platform=$platform"} "$@"
   { planning=1; plan; } | helper "$@"

@@ -11,32 +11,55 @@
 
 enum { TARGET_CASES = 64 };
 
+/* In the order met; the table holds places in `v` plus one, 0 is free. */
 struct var_set {
 	const struct var **v;
 	size_t n, cap;
+	uint32_t *table;
+	size_t size; /* a power of two */
 };
 
-static void
-collect(struct var_set *set, const struct value *v)
+/* The place of a variable of that name and stage in the table, or the free one where it belongs. */
+static uint32_t *
+place(const struct var_set *set, const struct var *v)
 {
-	for (size_t i = 0; v != NULL && i < v->nparts; i++) {
-		const struct value_part *p = &v->parts[i];
+	size_t h = (size_t)v->stage * 31 + 5381;
 
-		if (p->var != NULL && !var_set_has(set, p->var)) {
-			mem_room(set, set->v, set->n + 1, &set->cap);
-			set->v[set->n++] = p->var;
-		}
-		collect(set, p->arg);
-		collect(set, p->repl);
+	for (const char *c = v->name; *c != '\0'; c++)
+		h = h * 33 ^ (unsigned char)*c;
+	for (h = (h ^ h >> 15) & (set->size - 1); set->table[h] != 0; h = (h + 1) & (set->size - 1)) {
+		const struct var *there = set->v[set->table[h] - 1];
+
+		if (there == v || (there->stage == v->stage && strcmp(there->name, v->name) == 0))
+			break;
 	}
+	return &set->table[h];
 }
 
 static void
 collect_var(struct var_set *set, const struct var *v)
 {
-	if (v != NULL && !var_set_has(set, v)) {
-		mem_room(set, set->v, set->n + 1, &set->cap);
-		set->v[set->n++] = v;
+	if (v == NULL || var_set_has(set, v))
+		return;
+	if ((set->n + 1) * 2 > set->size) {
+		talloc_free(set->table);
+		set->size = set->size > 0 ? set->size * 2 : 16;
+		set->table = mem_array(set, uint32_t, set->size);
+		for (size_t i = 0; i < set->n; i++)
+			*place(set, set->v[i]) = (uint32_t)i + 1;
+	}
+	mem_room(set, set->v, set->n + 1, &set->cap);
+	set->v[set->n++] = v;
+	*place(set, v) = (uint32_t)set->n;
+}
+
+static void
+collect(struct var_set *set, const struct value *v)
+{
+	for (size_t i = 0; v != NULL && i < v->nparts; i++) {
+		collect_var(set, v->parts[i].var);
+		collect(set, v->parts[i].arg);
+		collect(set, v->parts[i].repl);
 	}
 }
 
@@ -104,10 +127,7 @@ var_set_step(const void *ctx, const struct graph *g, const struct step *st)
 bool
 var_set_has(const struct var_set *set, const struct var *v)
 {
-	for (size_t i = 0; i < set->n; i++)
-		if (set->v[i] == v || (set->v[i]->stage == v->stage && strcmp(set->v[i]->name, v->name) == 0))
-			return true;
-	return false;
+	return set->n > 0 && *place(set, v) != 0;
 }
 
 /* ---- header and parameters ------------------------------------------------------------------ */
@@ -137,9 +157,9 @@ header_bases(struct sh *s)
 
 /* Variables that the text around the steps sets.  A caller's variable of such a name is saved first, for
    --build-arg NAME, which takes the caller's value. */
-static const char *const own_names[] = { "LC_ALL", "PATH", "arch", "cache", "compiled_host", "compiled_platform", "console", "context", "contexts",
-	"dockerfile", "host", "left", "locked", "machine", "match_line", "name", "newline", "p", "planning", "platform", "rest", "variant", "payload",
-	"payload_sha256", "r", "rt", "script", "store", "target", "user_path", "value", "word" };
+static const char *const own_names[] = { "LC_ALL", "PATH", "action", "arch", "bundle", "cache", "compiled_host", "compiled_platform", "console",
+	"context", "contexts", "dockerfile", "host", "left", "locked", "machine", "match_line", "name", "newline", "p", "planning", "platform", "rest",
+	"variant", "payload", "payload_sha256", "r", "rt", "script", "self", "store", "target", "to", "user_path", "value", "word" };
 
 static bool
 is_own(const char *name)
@@ -183,7 +203,10 @@ header(struct sh *s, const char **names, size_t n)
 	         "newline='\n'\n"
 	         "IFS=\" \t$newline\"\n"
 	         "export PATH LC_ALL\n"
-	         "unset ENV BASH_ENV CDPATH\n");
+	         "unset ENV BASH_ENV CDPATH\n"
+	         "self=$0\n"
+	         "# where a bundle has its files: OFFSET:DIGEST in this file, dir:DIGEST beside it\n"
+	         "bundle=\n");
 }
 
 /* The arguments that the script takes: every ARG that is still there, once. */

@@ -1,3 +1,5 @@
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "../base/mem.h"
@@ -63,7 +65,7 @@ wlexer_push(struct wlexer *x, enum frame_kind kind, bool raw)
 		return false;
 	}
 	if (x->nframes == x->cap) {
-		struct frame *more = mem_array(x, struct frame, x->cap * 2);
+		struct frame *more = mem_array(x->ctx, struct frame, x->cap * 2);
 
 		x->frames = memcpy(more, x->frames, x->cap * sizeof(*more));
 		x->cap *= 2;
@@ -288,6 +290,42 @@ dw_error(DW_LTYPE *at, struct wlexer *x, const char *text)
 		wlexer_bad(x, "this is not a word that can be expanded");
 }
 
+void *
+wlexer_alloc(struct wlexer *x, size_t n)
+{
+	void *p = x->room + x->used;
+
+	n = (n + 15) & ~(size_t)15;
+	if (n > sizeof(x->room) - x->used)
+		return lexer_alloc(NULL, n);
+	x->used += n;
+	return p;
+}
+
+static bool
+in_room(const struct wlexer *x, const void *p)
+{
+	return (uintptr_t)p - (uintptr_t)x->room < sizeof(x->room);
+}
+
+void *
+wlexer_realloc(struct wlexer *x, void *p, size_t n)
+{
+	size_t old;
+
+	if (p == NULL || !in_room(x, p))
+		return p == NULL ? wlexer_alloc(x, n) : lexer_alloc(p, n);
+	old = (size_t)(x->room + x->used - (char *)p); /* at most */
+	return memcpy(lexer_alloc(NULL, n), p, old < n ? old : n);
+}
+
+void
+wlexer_free(struct wlexer *x, void *p)
+{
+	if (!in_room(x, p))
+		free(p);
+}
+
 /* A word without any special character is one literal; most are. */
 static struct word_tree *
 plain(const void *ctx, const struct text *text)
@@ -303,27 +341,30 @@ plain(const void *ctx, const struct text *text)
 	return t;
 }
 
+static struct word_tree *
+scan(const void *ctx, const struct source *source, const struct text *text, char escape, enum word_mode mode, struct diag *d)
+{
+	struct wlexer x = {
+		.ctx = ctx, .source = source, .text = text, .d = d,
+		.escape = mode == WORD_MODE_RAW ? '\\' : escape,
+		.quotes = mode == WORD_MODE_NORMAL,
+		.nframes = 1, .cap = sizeof(x.few) / sizeof(x.few[0]),
+	};
+	struct word_tree *result;
+
+	x.frames = x.few;
+	dw_lex_init_extra(&x, &x.scanner);
+	dw__scan_bytes(text->s, (int)text->len, x.scanner);
+	result = dw_parse(&x) == 0 && !x.reported ? x.result : NULL;
+	dw_lex_destroy(x.scanner);
+	return result;
+}
+
 struct word_tree *
 word_parse(const void *ctx, const struct source *source, const struct text *text, char escape, enum word_mode mode,
            struct diag *d)
 {
-	struct wlexer *x;
-	struct word_tree *result;
-
 	if (strcspn(text->s, "$'\"\\`") == text->len)
 		return plain(ctx, text);
-	x = mem_new(NULL, struct wlexer);
-	*x = (struct wlexer){
-		.ctx = ctx, .source = source, .text = text, .d = d,
-		.escape = mode == WORD_MODE_RAW ? '\\' : escape,
-		.quotes = mode == WORD_MODE_NORMAL,
-		.nframes = 1, .cap = sizeof(x->few) / sizeof(x->few[0]),
-	};
-	x->frames = x->few;
-	dw_lex_init_extra(x, &x->scanner);
-	dw__scan_bytes(text->s, (int)text->len, x->scanner);
-	result = dw_parse(x) == 0 && !x->reported ? x->result : NULL;
-	dw_lex_destroy(x->scanner);
-	talloc_free(x);
-	return result;
+	return scan(ctx, source, text, escape, mode, d);
 }

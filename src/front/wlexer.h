@@ -31,6 +31,8 @@ struct wlexer {
 	size_t begin, end; /* the current token in the text */
 	struct frame few[8], *frames;
 	size_t nframes, cap;
+	size_t used;          /* of `room`, which is where the scanner of a usual word works: a word costs no malloc */
+	_Alignas(16) char room[3072];
 	struct word_tree *result;
 };
 
@@ -39,7 +41,12 @@ struct word_list {
 	size_t n, cap;
 };
 
+/* lexer.c: realloc(3) that ends the process where there is no memory. */
 void *lexer_alloc(void *p, size_t n);
+/* Memory of the scanner. */
+void *wlexer_alloc(struct wlexer *x, size_t n);
+void *wlexer_realloc(struct wlexer *x, void *p, size_t n);
+void wlexer_free(struct wlexer *x, void *p);
 void wlexer_move(struct wlexer *x, size_t n, struct span *at);
 void wlexer_keep(struct wlexer *x, size_t n, struct span *at);
 int wlexer_state(const struct wlexer *x, int quoted, int unquoted);

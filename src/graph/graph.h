@@ -17,6 +17,8 @@ struct buf;
 struct var {
 	const char *name; /* as in the Dockerfile; may hold bytes that no shell name can (see emit) */
 	int stage;        /* -1: global scope; else index of the stage whose variable it is */
+	uint32_t reads;   /* by values of the graph, as graph_count_reads found them */
+	uint32_t mark;    /* of the pass that runs */
 };
 
 /* A word after name resolution.  Static when every part is a literal (then there is at most one part). */

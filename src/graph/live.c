@@ -63,10 +63,74 @@ read_assign(struct reader *r, const struct assign *a)
 	r->found = r->found || a->fallback == r->var || (a->keep == r->var && a->keep != a->var);
 }
 
-bool
-graph_reads(struct graph *g, const struct var *var)
+/* The variables are the graph's own; what is counted in them is nobody's business but that of passes. */
+static void
+count(const struct var *var, int how_often)
 {
-	return graph_reads_behind(g, var, NULL, 0);
+	struct var *v = (struct var *)(uintptr_t)var;
+
+	if (v == NULL)
+		return;
+	v->reads = how_often == 0 ? 0 : v->reads + (uint32_t)how_often;
+	v->mark = how_often == 0 ? 0 : v->mark;
+}
+
+static void
+count_part(void *arg, const struct value_part *part)
+{
+	count(part->var, *(int *)arg);
+}
+
+static void
+count_slot(void *arg, const struct value **slot)
+{
+	value_vars(*slot, count_part, arg);
+}
+
+void
+value_count_reads(const struct value *v, int how_often)
+{
+	value_vars(v, count_part, &how_often);
+}
+
+void
+step_count_reads(struct step *s, int how_often)
+{
+	step_values(s, count_slot, &how_often);
+	for (size_t k = 0; k < s->nassigns; k++) {
+		const struct assign *a = s->assigns[k];
+
+		count(a->fallback, how_often);
+		if (a->keep != a->var)
+			count(a->keep, how_often);
+		if (how_often == 0)
+			count(a->var, 0);
+	}
+	for (size_t k = 0; k < s->nsettings && how_often == 0; k++) {
+		if (s->settings[k].assign != NULL)
+			count(s->settings[k].assign->var, 0);
+	}
+}
+
+void
+graph_count_reads(struct graph *g)
+{
+	for (int how_often = 0; how_often < 2; how_often++) {
+		for (size_t k = 0; k < g->nglobals; k++) {
+			if (how_often == 0)
+				count(g->globals[k].assign.var, 0);
+			if (how_often == 0 || !g->globals[k].dead)
+				value_count_reads(g->globals[k].assign.value, how_often);
+		}
+		for (size_t i = 0; i < g->nstages; i++) {
+			struct gstage *s = g->stages[i];
+
+			for (size_t k = 0; k < s->nsteps; k++) {
+				if (how_often == 0 || (s->live && !s->steps[k]->dead))
+					step_count_reads(s->steps[k], how_often);
+			}
+		}
+	}
 }
 
 bool

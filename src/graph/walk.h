@@ -58,9 +58,13 @@ bool value_same(const struct value *x, const struct value *y, int a, int b);
 typedef void value_slot_fn(void *arg, const struct value **slot);
 void step_values(struct step *s, value_slot_fn *fn, void *arg);
 
-/* Whether any live step, or any global that is not dead, reads `var` or falls back on it. */
-bool graph_reads(struct graph *g, const struct var *var);
-/* The same without the first `first` steps of `stage`. */
+/* Counts in every variable how often live steps, and globals that are not dead, read it or fall back on it; their
+   marks are cleared. */
+void graph_count_reads(struct graph *g);
+/* Adds what one step, or the value of a global, reads to the counts, or takes it away (-1). */
+void step_count_reads(struct step *s, int how_often);
+void value_count_reads(const struct value *v, int how_often);
+/* Whether anything reads `var`, without the first `first` steps of `stage`. */
 bool graph_reads_behind(struct graph *g, const struct var *var, const struct gstage *stage, size_t first);
 
 /* The step before steps[k] that no pass has removed, or NULL. */

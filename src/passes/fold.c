@@ -10,6 +10,7 @@ struct entry {
 	struct known known;
 };
 
+/* The entry of a variable is the one that its mark says, if that is its own. */
 struct fold {
 	struct graph *g;
 	struct entry *v;
@@ -20,11 +21,7 @@ struct fold {
 static struct entry *
 entry_of(struct fold *f, const struct var *var)
 {
-	for (size_t k = f->n; k-- > 0;) {
-		if (f->v[k].var == var)
-			return &f->v[k];
-	}
-	return NULL;
+	return var->mark < f->n && f->v[var->mark].var == var ? &f->v[var->mark] : NULL;
 }
 
 static struct known
@@ -42,6 +39,7 @@ set(struct fold *f, const struct var *var, struct known known)
 
 	if (e == NULL) {
 		mem_room(f, f->v, f->n + 1, &f->cap);
+		((struct var *)(uintptr_t)var)->mark = (uint32_t)f->n;
 		e = &f->v[f->n++];
 	}
 	*e = (struct entry){ var, known };
@@ -101,6 +99,7 @@ fold_step(struct fold *f, struct step *s)
 static void
 drop_assigns(struct graph *g)
 {
+	graph_count_reads(g);
 	for (size_t i = 0; i < g->nstages; i++) {
 		for (size_t k = 0; k < g->stages[i]->nsteps; k++) {
 			struct step *s = g->stages[i]->steps[k];
@@ -108,7 +107,7 @@ drop_assigns(struct graph *g)
 			for (size_t n = 0; n < s->nsettings; n++) {
 				struct assign *a = s->settings[n].assign;
 
-				if (a != NULL && value_is_static(a->value) && !graph_reads(g, a->var))
+				if (a != NULL && value_is_static(a->value) && a->var->reads == 0)
 					s->settings[n].assign = NULL;
 			}
 		}

@@ -8,11 +8,15 @@ merge(struct graph *g, struct pass_log *log, enum step_kind kind, const char *pa
 
 	for (size_t i = 0; i < g->nstages; i++) {
 		struct gstage *s = g->stages[i];
+		struct step *last = s->steps[0];
 
 		for (size_t k = 1; s->live && k < s->nsteps; k++) {
-			struct step *step = s->steps[k], *before = stage_before(s, k);
+			struct step *step = s->steps[k], *before = last;
 
-			if (step->dead || step->join || step->kind != kind || before->kind != kind || pass_boundary(g, s, k) || !fits(before, step))
+			if (step->dead)
+				continue;
+			last = step;
+			if (step->join || step->kind != kind || before->kind != kind || pass_boundary(g, s, k) || !fits(before, step))
 				continue;
 			step->join = true;
 			pass_say(log, pass, step->line_start, step->line_end, "continues the layer of line %u: nothing looks between them",

@@ -22,52 +22,59 @@ pass_prune_stages(struct graph *g, struct pass_log *log)
 	return n;
 }
 
-/* The first RUN that sees what stands before steps[from] of `s`: in the stage or in one built on it. */
-static const struct step *
-run_after(const struct graph *g, const struct gstage *s, size_t from)
+/* Of every stage the first RUN that comes behind its end, in the stages built on it; owned by `ctx`. */
+static const struct step **
+runs_behind(const void *ctx, const struct graph *g)
 {
-	const struct step *run = NULL;
+	const struct step **behind = mem_array(ctx, const struct step *, g->nstages);
 
-	for (size_t k = from; k < s->nsteps; k++) {
-		if (s->steps[k]->kind == STEP_RUN && !s->steps[k]->dead)
-			return s->steps[k];
+	for (size_t i = g->nstages; i-- > 0;) {
+		const struct gstage *s = g->stages[i], *below = s->steps[0]->base.stage;
+		const struct step *run = behind[i];
+
+		for (size_t k = s->nsteps; k-- > 1;) {
+			if (s->steps[k]->kind == STEP_RUN && !s->steps[k]->dead)
+				run = s->steps[k];
+		}
+		if (s->live && below != NULL && run != NULL)
+			behind[below->index] = run;
 	}
-	for (size_t i = s->index + 1; i < g->nstages && run == NULL; i++) {
-		if (g->stages[i]->live && g->stages[i]->steps[0]->base.stage == s)
-			run = run_after(g, g->stages[i], 1);
-	}
-	return run;
+	return behind;
 }
 
 /* The working out of a default that may fail is part of the build; it is kept. */
 static bool
-arg_unused(struct graph *g, const struct step *s)
+arg_unused(const struct step *s)
 {
 	for (size_t k = 0; k < s->nassigns; k++) {
-		if (value_may_fail(s->assigns[k]->value) || graph_reads(g, s->assigns[k]->var))
+		if (value_may_fail(s->assigns[k]->value) || s->assigns[k]->var->reads > 0)
 			return false;
 	}
 	return true;
 }
 
+/* `run` is the first RUN behind the stage, NULL: none. */
 static unsigned
-prune_stage(struct graph *g, struct gstage *s, struct pass_log *log)
+prune_stage(struct gstage *s, const struct step *run, struct pass_log *log)
 {
 	unsigned n = 0;
 
 	for (size_t k = s->nsteps; k-- > 1;) {
 		struct step *step = s->steps[k];
-		const struct step *run;
 
-		if (step->kind != STEP_ARG || step->dead || !arg_unused(g, step))
+		if (step->dead)
 			continue;
-		run = run_after(g, s, k + 1);
+		if (step->kind == STEP_RUN)
+			run = step;
+		if (step->kind != STEP_ARG || !arg_unused(step))
+			continue;
 		if (run != NULL) {
 			pass_say(log, "prune-args", step->line_start, step->line_end,
 			         "the ARG is kept: nothing expands it, but the RUN of line %u has it in its environment", (unsigned)run->line_start);
 			continue;
 		}
 		step->dead = true;
+		step_count_reads(step, -1);
 		pass_say(log, "prune-args", step->line_start, step->line_end,
 		         "the ARG is dropped, and its line in the history: nothing reads it");
 		n++;
@@ -80,20 +87,24 @@ prune_stage(struct graph *g, struct gstage *s, struct pass_log *log)
 unsigned
 pass_prune_args(struct graph *g, struct pass_log *log)
 {
+	const struct step **behind = runs_behind(NULL, g);
 	unsigned n = 0;
 
+	graph_count_reads(g);
 	for (size_t i = g->nstages; i-- > 0;) {
 		if (g->stages[i]->live)
-			n += prune_stage(g, g->stages[i], log);
+			n += prune_stage(g->stages[i], behind[i], log);
 	}
+	talloc_free(behind);
 	for (size_t k = g->nglobals; k-- > 0;) {
 		struct global *global = &g->globals[k];
 
 		if (global->dead || global->structural || value_may_fail(global->assign.value))
 			continue;
-		global->dead = true;
-		if (graph_reads(g, global->assign.var)) {
-			global->dead = false;
+		value_count_reads(global->assign.value, -1);
+		global->dead = global->assign.var->reads == 0;
+		if (!global->dead) {
+			value_count_reads(global->assign.value, 1);
 			continue;
 		}
 		if (global->line > 0)

@@ -4,6 +4,7 @@
 #define SEMA_LOWER_H
 
 #include "../base/diag.h"
+#include "../base/map.h"
 #include "../front/ast.h"
 #include "../graph/walk.h"
 #include "sema.h"
@@ -68,6 +69,7 @@ struct sema {
 	struct scope global;
 	struct stage_info *stages;
 	size_t nstages;
+	struct map names;      /* of stages: the index of the last one with it */
 	size_t cap_globals;
 };
 

@@ -1,4 +1,5 @@
 /* The graph pass: FROM words, stages, named contexts, the target, circles.  spec/language.md 5. */
+#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,11 +39,14 @@ context_find(const struct sema *s, const char *name)
 static struct stage_info *
 stage_find(struct sema *s, const char *name)
 {
-	for (size_t k = s->nstages; k-- > 0;) {
-		if (s->stages[k].ast->name != NULL && strcasecmp(s->stages[k].ast->name, name) == 0)
-			return &s->stages[k];
-	}
-	return NULL;
+	char *lower = mem_str(NULL, name);
+	const struct map_slot *slot;
+
+	for (char *c = lower; *c != '\0'; c++)
+		*c = (char)tolower((unsigned char)*c);
+	slot = map_get(&s->names, lower);
+	talloc_free(lower);
+	return slot != NULL ? &s->stages[slot->number] : NULL;
 }
 
 static const char *

@@ -65,27 +65,21 @@ lower_error(struct lower *l, enum diag_id id, struct span at, const char *fmt, .
 
 /* ---- stages ---- */
 
-static bool
-id_taken(const struct graph *g, const char *id)
-{
-	for (size_t k = 0; k < g->nstages; k++) {
-		if (g->stages[k]->id != NULL && strcmp(g->stages[k]->id, id) == 0)
-			return true;
-	}
-	return false;
-}
-
 /* The last stage of a name has it as its id; the others get their number added. */
 static void
 stage_ids(struct sema *s)
 {
 	struct graph *g = s->g;
+	struct map taken = { 0 };
 
 	for (size_t k = s->nstages; k-- > 0;) {
 		const char *name = s->stages[k].ast->name;
 
-		if (name != NULL && !id_taken(g, name))
-			g->stages[k]->id = mem_str(g->stages[k], name);
+		if (name == NULL || map_get(&taken, name) != NULL)
+			continue;
+		g->stages[k]->id = mem_str(g->stages[k], name);
+		map_put(s, &taken, name);
+		map_put(s, &s->names, name)->number = k;
 	}
 	for (size_t k = 0; k < s->nstages; k++) {
 		const char *name = s->stages[k].ast->name;
@@ -94,9 +88,10 @@ stage_ids(struct sema *s)
 		if (g->stages[k]->id != NULL)
 			continue;
 		id = mem_printf(g->stages[k], "%s-%zu", name != NULL ? name : "stage", k);
-		while (id_taken(g, id))
+		while (map_get(&taken, id) != NULL)
 			id = mem_printf(g->stages[k], "%s-%zu", id, k);
 		g->stages[k]->id = id;
+		map_put(s, &taken, id);
 	}
 }
 

@@ -1,8 +1,8 @@
 /* A hash table with open addressing: files of 100,000 instructions stay linear. */
 #include <string.h>
 
-#include "../base/mem.h"
-#include "walk.h"
+#include "map.h"
+#include "mem.h"
 
 static size_t
 hash(const char *s)

@@ -206,13 +206,64 @@ put_docker(struct export *x, const char *config, const struct json *layers, stru
 	return rc;
 }
 
+/* The one image of a layout of ours, copied; its entry in an index with the platform of the image. */
+static int
+put_part(struct export *x, const char *dir, struct json *list, struct rt_err *e)
+{
+	struct layout l;
+	struct json *index = NULL;
+	const struct json *entry;
+	int rc = layout_open(&l, dir, -1, e);
+
+	if (rc == 0)
+		index = layout_json(&l, "index.json", e);
+	entry = index != NULL ? json_at(index, "/manifests/0") : NULL;
+	if (rc == 0 && (entry == NULL || oci_copy(&l, x->out, entry, e) < 0))
+		rc = index == NULL || entry != NULL ? -1 : rt_fail(e, 0, "%s holds no image", dir);
+	if (rc == 0)
+		json_push(list, json_copy(entry));
+	json_free(index);
+	layout_close(&l);
+	return rc;
+}
+
+/* Several platforms: their images into x->out, and an index of them as what the names stand for. */
+static int
+put_parts(struct export *x, struct export_result *r, struct rt_err *e)
+{
+	struct json *index = json_new(JSON_OBJECT), *list, *d = NULL;
+	int rc = rt_mkdir_p(x->out, "blobs/sha256", 0755, e);
+
+	json_set(index, "schemaVersion", json_new_int(2));
+	json_set_string(index, "mediaType", OCI_INDEX);
+	list = json_set(index, "manifests", json_new(JSON_ARRAY));
+	for (size_t i = 0; rc == 0 && i < x->im->parts->n; i++)
+		rc = put_part(x, x->im->parts->v[i], list, e);
+	if (rc == 0) {
+		if (x->im->annotations.n > 0)
+			set_annotations(json_set(index, "annotations", json_new(JSON_OBJECT)), &x->im->annotations);
+		d = put_document(x, index, OCI_INDEX, r->digest, e);
+		r->size = d != NULL ? (uint64_t)json_at(d, "/size")->i : 0;
+		rc = d != NULL ? put_index(x, d, e) : -1;
+	}
+	memcpy(r->config, r->digest, sizeof(r->config)); /* what there is of an id */
+	json_free(d);
+	json_free(index);
+	return rc;
+}
+
 /* The whole layout into x->out. */
 static int
 put_layout(struct export *x, bool docker, struct export_result *r, struct rt_err *e)
 {
-	struct json *manifest = json_new(JSON_OBJECT), *layers, *ids = json_new(JSON_ARRAY), *config, *d = NULL;
-	int rc = rt_mkdir_p(x->out, "blobs/sha256", 0755, e);
+	struct json *manifest, *layers, *ids, *config, *d = NULL;
+	int rc;
 
+	if (x->im->parts != NULL)
+		return put_parts(x, r, e);
+	manifest = json_new(JSON_OBJECT);
+	ids = json_new(JSON_ARRAY);
+	rc = rt_mkdir_p(x->out, "blobs/sha256", 0755, e);
 	json_set(manifest, "schemaVersion", json_new_int(2));
 	json_set_string(manifest, "mediaType", OCI_MANIFEST);
 	layers = json_set(manifest, "layers", json_new(JSON_ARRAY));

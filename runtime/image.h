@@ -78,6 +78,7 @@ struct export_image {
 	int level;                /* -1: the usual one */
 	bool force;               /* base layers are compressed so as well, else they go out as they came in */
 	bool squash;              /* everything in one layer */
+	const struct list *parts; /* not NULL: instead of all that, OCI layouts of images for several platforms, to become one index */
 };
 struct export_result {
 	char digest[72], config[72]; /* of the manifest and of the config; "" for root file systems */

@@ -8,6 +8,7 @@
 
 #include "output.h"
 #include "registry.h"
+#include "verbs.h"
 
 int
 output_check(const struct build_options *o, struct rt_err *e)
@@ -207,22 +208,14 @@ write_one(struct build *b, struct export_image *im, struct output_spec *out, str
 	return rc;
 }
 
-int
-output_write(struct build *b, struct rt_err *e)
+/* Every --output, else the store under the tags. */
+static int
+write_all(struct build *b, struct export_image *im, struct rt_err *e)
 {
-	struct export_image im = { .epoch = b->o->epoch, .tags = b->o->tags };
 	struct export_result last = { 0 };
 	struct list names = { 0 };
-	size_t len;
-	char *config = final_config(b, &len);
-	int rc = stage_settle(b, b->target, e);
+	int rc = 0;
 
-	im.layers = b->target->layers;
-	im.config_json = config;
-	im.config_len = len;
-	im.os = json_string_at(b->target->end.config, "/os");
-	im.arch = json_string_at(b->target->end.config, "/architecture");
-	im.variant = json_string_at(b->target->end.config, "/variant");
 	for (size_t i = 0; rc == 0 && i < b->o->outputs.n + (b->o->outputs.n == 0 && b->o->tags.n > 0); i++) {
 		/* without any --output the image goes into the store */
 		const char *spec = i < b->o->outputs.n ? b->o->outputs.v[i] : "type=image,compression=uncompressed";
@@ -232,7 +225,7 @@ output_write(struct build *b, struct rt_err *e)
 		rc = output_parse(spec, &out, e);
 		meter_begin(METER_EXPORT, i < b->o->outputs.n ? spec : b->o->tags.v[0], 0);
 		if (rc == 0)
-			rc = write_one(b, &im, &out, &r, e);
+			rc = write_one(b, im, &out, &r, e);
 		meter_end();
 		if (rc == 0)
 			progress_image(b, r.digest, i < b->o->outputs.n ? spec : b->o->tags.v[0]);
@@ -247,6 +240,58 @@ output_write(struct build *b, struct rt_err *e)
 	if (rc == 0)
 		rc = write_notes(b, &last, names.n > 0 ? &names : &b->o->tags, e);
 	list_free(&names);
+	return rc;
+}
+
+int
+output_write(struct build *b, struct rt_err *e)
+{
+	struct export_image im = { .epoch = b->o->epoch, .tags = b->o->tags };
+	char *config = final_config(b, &im.config_len);
+	int rc = stage_settle(b, b->target, e);
+
+	im.layers = b->target->layers;
+	im.config_json = config;
+	im.os = json_string_at(b->target->end.config, "/os");
+	im.arch = json_string_at(b->target->end.config, "/architecture");
+	im.variant = json_string_at(b->target->end.config, "/variant");
+	if (rc == 0)
+		rc = write_all(b, &im, e);
 	free(config);
 	return rc;
+}
+
+int
+cmd_index(char **argv, struct rt_err *e)
+{
+	struct build_options o;
+	struct build b = { .o = &o, .own = &o, .context_fd = -1, .store.fd = -1 };
+	struct list parts = { 0 };
+	struct export_image im = { .parts = &parts };
+	int rc = 0;
+
+	build_options_begin(&o);
+	for (; rc == 0 && *argv != NULL; argv++) {
+		if (strncmp(*argv, "--part=", 7) == 0)
+			list_add(&parts, *argv + 7);
+		else
+			rc = build_option(&o, *argv, e);
+	}
+	if (rc < 0 || build_options_end(&o, e) < 0 || build_platform(&b, e) < 0)
+		return -1;
+	for (size_t i = 0; i < o.outputs.n; i++) {
+		struct output_spec out;
+
+		if (output_parse(o.outputs.v[i], &out, e) < 0)
+			return -1;
+		if (!out.keep && !out.push && out.kind != EXPORT_OCI_DIR && out.kind != EXPORT_OCI_TAR)
+			rc = rt_fail_status(e, RT_USAGE, "--output %s: several platforms go into type=oci, image or registry; build the others one by one",
+			                    o.outputs.v[i]);
+		output_spec_free(&out);
+	}
+	if (rc < 0 || parts.n == 0)
+		return rc;
+	im.epoch = o.epoch;
+	im.tags = o.tags;
+	return store_open(&b.store, o.store, e) < 0 ? -1 : write_all(&b, &im, e);
 }

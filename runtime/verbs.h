@@ -16,6 +16,8 @@
 	  "print a variable of an image's environment; status 1 when it has none of that name") \
 	X("image-onbuild", cmd_image_onbuild, "[--store=DIR] [--platform=P] [--build-context=N=LOCATION...] [--offline] REF", \
 	  "print the ONBUILD triggers of an image, each with a NUL behind it") \
+	X("index", cmd_index, "[--part=LAYOUT...] [--output=SPEC...] [--tag=NAME...] [OPTION...]", \
+	  "make one image for several platforms of the images in layouts; without any look at the options only") \
 	X("import", cmd_import, "[--store=DIR] LOCATION [REF]", "copy an image into the store") \
 	X("match", cmd_match, "prefix|prefix-long|suffix|suffix-long|replace|replace-all VALUE PATTERN [TEXT]", \
 	  "what ${v#p} and its relatives leave of a value") \

@@ -117,6 +117,62 @@ is 'and another' 64 $?
 grep -q 'TARGETARCH picks a stage; compile again: dockcc compile --platform' "$work/log"
 ok $? 'says what to do'
 
+# ---- several platforms: one image ------------------------------------------------------------------------------
+printf 'FROM scratch\nARG TARGETARCH\nLABEL arch=$TARGETARCH\nCOPY file /\n' >"$work/app/Dockerfile"
+"$dockcc" compile -o "$work/p.sh" "$work/app"
+# several SHELL OUT OPTION...
+several() {
+	shell=$1 out=$2
+	shift 2
+	$shell "$work/p.sh" --store "$store" --context "$work/app" -o "oci:$work/$out" -o "type=oci,dest=$work/$out.tar" --platform linux/amd64,linux/arm64/v8,arm "$@" \
+		>"$work/log" 2>&1
+	ok $? "several platforms: $shell"
+	[ -e "$work/$out/index.json" ] || sed "s/^/# /" "$work/log"
+}
+shells >"$work/shells"
+while read -r shell; do
+	case $shell in zsh) shell='zsh --emulate sh' ;; *) ;; esac
+	several "$shell" many -t app:1 --iidfile "$work/id"
+	is 'the id is that of the index' "$(jq -r '.manifests[0].digest' "$work/many/index.json")" "$(cat "$work/id")"
+	cat "$work/id" >>"$work/ids"
+	echo >>"$work/ids"
+	rm -rf "$work/many"
+done <"$work/shells"
+is 'the same image whoever runs it' 1 "$(sort -u "$work/ids" | wc -l)"
+several dash many -t app:1 -t app:2
+is 'an index under each name' '2 1' "$(jq '.manifests|length' "$work/many/index.json") $(jq -r '.manifests[].digest' "$work/many/index.json" | sort -u | wc -l)"
+top=$(jq -r '.manifests[0].digest' "$work/many/index.json")
+is 'with the platforms' 'linux/amd64/null linux/arm64/null linux/arm/v7' \
+	"$(jq -r '.manifests[].platform|"\(.os)/\(.architecture)/\(.variant)"' "$work/many/blobs/sha256/${top#*:}" | tr '\n' ' ' | sed 's/ $//')"
+if command -v skopeo >/dev/null; then
+	for arch in amd64 arm64; do
+		is "skopeo finds $arch" "$arch $arch" "$(skopeo inspect --override-arch "$arch" --config "oci:$work/many:1" | jq -r '"\(.architecture) \(.config.Labels.arch)"')"
+	done
+	is 'and in the archive' arm64 "$(skopeo inspect --override-arch arm64 --config "oci-archive:$work/many.tar:1" | jq -r .config.Labels.arch)"
+else
+	skip 'skopeo is not installed'
+fi
+"$dockcc" build -q --store "$store" --platform linux/amd64,linux/s390x -t multi "$work/app" >"$work/quiet" 2>"$work/log"
+ok $? 'dockcc build with several, into the store'
+is 'quiet: the digest alone' 1 "$(grep -c "^sha256:[0-9a-f]*$" "$work/quiet")"
+printf 'FROM multi\n' >"$work/app/Dockerfile"
+"$dockcc" build -q --store "$store" --platform s390x -o "oci:$work/s390x" "$work/app" >"$work/log" 2>&1
+is 'a build on it takes the one it is for' s390x "$(config "$work/s390x" .architecture)"
+sh "$work/p.sh" --store "$store" --context "$work/app" --platform linux/amd64,linux/arm64 -o "$work/files" >"$work/log" 2>&1
+is 'files of several are refused before anything runs' '64 0' "$? $(grep -c 'stage-0' "$work/log")"
+is 'in the usual form' 'p.sh: failed step=- line=- status=64 kind=usage' "$(tail -n 1 "$work/log")"
+printf 'FROM scratch\nCOPY missing /\n' >"$work/app/Dockerfile"
+"$dockcc" compile -o "$work/p.sh" "$work/app"
+TMPDIR=$work/tmp
+export TMPDIR
+mkdir "$TMPDIR"
+sh "$work/p.sh" --store "$store" --context "$work/app" --platform linux/amd64,linux/arm64 -o "oci:$work/none" >"$work/log" 2>&1
+is 'the first failure ends it' '74 p.sh: failed step=stage-0.1 line=2 status=74 kind=copy' "$? $(tail -n 1 "$work/log")"
+is 'and nothing is left' '' "$(ls "$TMPDIR")$(ls -d "$work/none" 2>/dev/null)"
+unset TMPDIR
+"$dockcc" compile --platform linux/amd64,linux/arm64 -o "$work/p.mk" "$work/app" 2>"$work/log"
+is 'a Makefile has one' '2 dockcc: a Makefile builds for one platform, not for linux/amd64,linux/arm64' "$? $(cat "$work/log")"
+
 # ---- programs for another machine ----------------------------------------------------------------------------
 case $machine in
 x86_64) cross=aarch64-linux-gnu-gcc other=arm64 emulator=qemu-aarch64-static ;;

@@ -83,6 +83,25 @@ pairs(const void *ctx, const struct string_list *l, bool environment, struct bui
 	return true;
 }
 
+/* A platform, or several with commas between them, as the reference writes them; NULL when one is none. */
+static const char *
+platforms(const void *ctx, const char *text)
+{
+	struct buf *all = buf_new(ctx);
+
+	for (const char *p = text;; p++) {
+		size_t n = strcspn(p, ",");
+		const char *one = platform_normal(ctx, mem_dup(ctx, p, n));
+
+		if (one == NULL)
+			return NULL;
+		buf_cat(all, all->len > 0 ? "," : "", one, NULL);
+		p += n;
+		if (*p == '\0')
+			return buf_str(all);
+	}
+}
+
 int
 job_sema_options(const void *ctx, const struct options *o, struct sema_options *so)
 {
@@ -100,8 +119,10 @@ job_sema_options(const void *ctx, const struct options *o, struct sema_options *
 	for (size_t i = 0; i < ncontexts; i++)
 		named[i] = (struct named_context){ .name = contexts[i].name, .location = contexts[i].value };
 	platform = option_value(&o->platform, NULL);
-	if (platform != NULL && (platform = platform_normal(ctx, platform)) == NULL)
+	if (platform != NULL && (platform = platforms(ctx, platform)) == NULL)
 		return usage("--platform takes OS/ARCH[/VARIANT], not %s", option_value(&o->platform, NULL));
+	if (platform != NULL && strchr(platform, ',') != NULL && o->command == COMMAND_COMPILE && strcmp(job_form(o), "make") == 0)
+		return usage("a Makefile builds for one platform, not for %s", platform);
 	search = mem_new(ctx, struct image_search);
 	*search = (struct image_search){ .o = o, .contexts = named, .ncontexts = ncontexts };
 	*so = (struct sema_options){

@@ -157,7 +157,7 @@ builds the image that $dockerfile describes, without a container engine
                             an http(s) URL of one, a git URL
       --ignorefile FILE     the ignore file (default: $dockerfile.dockerignore, else .dockerignore in the context)
       --target STAGE        default: $target
-      --platform OS/ARCH[/VARIANT]   default: ${platform:-that of this machine}
+      --platform OS/ARCH[/VARIANT],...   several make one image for all; default: ${platform:-that of this machine}
       --secret id=ID,src=FILE   --ssh ID=SOCKET   --label KEY=VALUE   --annotation KEY=VALUE
       --add-host NAME:IP
   -j, --jobs N              stages that may work at once
@@ -257,7 +257,7 @@ option() {
         *) action=unbundle to=--to-directory=$2 ;;
       esac ;;
     --store) store=$2 ;;
-    --platform) normal_platform "$2"; platform=$p ;;
+    --platform) platform=$2 ;;
     --tls-ca) export DOCKCC_TLS_CA="$2" ;;
     --target) set_target "$2" ;;
     --until-step)
@@ -329,6 +329,77 @@ unbundle() {
   return "$left"
 }
 
+# one_platform N ARGUMENT...: the image for $platform as the layout $parts/N; where images go is for later
+one_platform() (
+  name=$1
+  shift
+  left=$#
+  how=
+  while [ "$left" -gt 0 ]; do
+    case $1 in
+      --output=*compression=*) value=${1#*compression=}; how=,compression=${value%%,*} ;;
+      --output=*type=registry* | --output=*type=image* | --push) how=${how:-,compression=gzip} ;;
+      --output=* | --tag=* | --iidfile=* | --metadata-file=* | --annotation=*) ;;
+      *) set -- "$@" "$1" ;;
+    esac
+    shift
+    left=$((left - 1))
+  done
+  platform_args
+  set -- "$@" "--platform=$platform"
+  case " $* " in
+    *' --dry-run '* | *' --list '*) { planning=1; plan; } | helper "$@" ;;
+    *) { planning=1; plan; } | helper "$@" "--output=type=oci,tar=false,dest=$parts/$name$how" >/dev/null ;;
+  esac
+)
+
+# make_index ARGUMENT...: of what $parts holds; where builds have more options than images
+make_index() {
+  left=$#
+  while [ "$left" -gt 0 ]; do
+    case $1 in
+      --output=* | --tag=* | --push | --iidfile=* | --metadata-file=* | --annotation=* | --progress=* | --store=* | --script=* | --part=*)
+        set -- "$@" "$1" ;;
+      *) ;;
+    esac
+    shift
+    left=$((left - 1))
+  done
+  "$rt" index "$@" && return 0
+  left=$?
+  case $left in
+    64) value=usage ;;
+    65) value=digest ;;
+    *) value=io ;;
+  esac
+  printf '%s: failed step=- line=- status=%s kind=%s\n' "$script" "$left" "$value" >&2
+  return "$left"
+}
+
+# several ARGUMENT...: an image for each platform of a list, and an index of them
+several() {
+  make_index "$@" || return
+  parts=$(mktemp -d "${TMPDIR:-/tmp}/dockcc.XXXXXX") || die 74 'no place for the images of the platforms' io
+  trap 'rm -rf "$parts"' EXIT
+  trap 'exit 130' HUP INT TERM
+  rest=$platform,
+  number=0
+  layouts=
+  while [ -n "$rest" ]; do
+    platform=${rest%%,*}
+    rest=${rest#*,}
+    normal_platform "$platform"
+    platform=$p
+    printf '%s: for %s\n' "$script" "$platform" >&2
+    one_platform "$number" "$@" || return
+    if [ -e "$parts/$number" ]; then layouts=$layouts${layouts:+ }$number; fi
+    number=$((number + 1))
+  done
+  # the numbers hold no blanks
+  for name in $layouts; do set -- "$@" "--part=$parts/$name"; done
+  if [ -n "$layouts" ]; then make_index "$@"; fi
+}
+
 # main ARGUMENT...: options become options of dockcc-rt, in order, behind those not looked at yet
 main() {
   action=build
@@ -363,7 +434,10 @@ main() {
       esac
     fi
   done
-  platform_args
+  case $platform in
+    '' | *,*) ;;
+    *) normal_platform "$platform"; platform=$p ;;
+  esac
   find_runtime
   if [ "$context" = - ]; then exec 3<&0; fi
   export DOCKCC_BUILD_CONTEXTS="$contexts" DOCKCC_LOCKED="$locked"
@@ -372,7 +446,15 @@ main() {
     bundle) set -- "$@" "$to" "--text=${DOCKCC_SCRIPT_TEXT:-$self}" ;;
     *) ;;
   esac
-  set -- "--script=$script" "--dockerfile=$dockerfile" "--context=$context" "--store=$store" "--target=$target" \
-    ${platform:+"--platform=$platform"} "$@"
+  set -- "--script=$script" "--dockerfile=$dockerfile" "--context=$context" "--store=$store" "--target=$target" "$@"
+  case $platform in
+    *,*)
+      [ "$action" = build ] || die 64 'a bundle is for one platform'
+      several "$@"
+      return ;;
+    *) ;;
+  esac
+  platform_args
+  if [ -n "$platform" ]; then set -- "$@" "--platform=$platform"; fi
   { planning=1; plan; } | helper "$@"
 }

@@ -158,7 +158,7 @@ header_bases(struct sh *s)
 /* Variables that the text around the steps sets.  A caller's variable of such a name is saved first, for
    --build-arg NAME, which takes the caller's value. */
 static const char *const own_names[] = { "LC_ALL", "PATH", "action", "arch", "bundle", "cache", "compiled_host", "compiled_platform", "console",
-	"context", "contexts", "dockerfile", "host", "left", "locked", "machine", "match_line", "name", "newline", "p", "planning", "platform", "rest",
+	"context", "contexts", "dockerfile", "host", "how", "layouts", "left", "locked", "machine", "match_line", "name", "newline", "number", "p", "parts", "planning", "platform", "rest",
 	"variant", "payload", "payload_sha256", "r", "rt", "script", "self", "store", "target", "to", "user_path", "value", "word" };
 
 static bool
@@ -402,7 +402,7 @@ parameters(struct sh *s, const char **names, size_t n)
 	set_arg(s, names, n);
 	set_platform_arg(s, names, n);
 	buf_printf(s->out, "# what the defaults of BUILD... and TARGET... were compiled for\ncompiled_host=" HOST_PLATFORM "\ncompiled_platform=%s\n\n",
-	           s->g->platform != NULL ? s->g->platform : HOST_PLATFORM);
+	           s->g->platform != NULL && strchr(s->g->platform, ',') == NULL ? s->g->platform : HOST_PLATFORM);
 }
 
 /* ---- stages ------------------------------------------------------------------------------------ */

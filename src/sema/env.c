@@ -212,7 +212,7 @@ builtin_value(struct sema *s, const char *name)
 		what = s->u->stages[s->u->nstages - 1]->name;
 		return what != NULL ? what : "default";
 	}
-	if (strncmp(name, "TARGET", 6) == 0 && s->o->platform != NULL)
+	if (strncmp(name, "TARGET", 6) == 0 && s->o->platform != NULL && strchr(s->o->platform, ',') == NULL)
 		platform = s->o->platform;
 	what = name + (name[0] == 'T' ? 6 : 5);
 	if (strcmp(what, "PLATFORM") == 0)

@@ -1,5 +1,7 @@
 /* ONBUILD: the text that is stored, and the triggers that a stage runs: those of a stage of the same file or of the
    base image, where that is at hand. */
+#include <string.h>
+
 #include "../base/buf.h"
 #include "../base/mem.h"
 #include "lower.h"
@@ -58,7 +60,8 @@ image_triggers(struct sema *s, struct stage_info *stage)
 	if (s->o->triggers == NULL || stage->base.kind != ORIGIN_IMAGE || stage->base_now == NULL || stage->replaced)
 		return;
 	stage->triggers = s->o->triggers(s->o->triggers_arg, s->g, stage->base_now,
-	                                 platform != NULL && value_is_static(platform) ? value_text(platform) : s->o->platform, &stage->ntriggers);
+	                                 platform != NULL && value_is_static(platform) ? value_text(platform)
+	                                 : s->o->platform != NULL && strchr(s->o->platform, ',') == NULL ? s->o->platform : NULL, &stage->ntriggers);
 }
 
 void

@@ -20,7 +20,7 @@ struct sema_options {
 	size_t nbuild_args;
 	const struct named_context *contexts;
 	size_t ncontexts;
-	const char *platform;             /* normal; NULL: the host's */
+	const char *platform;             /* normal; several with commas between them: the script takes one after the other; NULL: the host's */
 	sema_triggers_fn *triggers;       /* NULL: no image is looked at */
 	void *triggers_arg;
 	bool freeze;                      /* everything known is static */

@@ -16,6 +16,7 @@
 #include "bundle.h"
 #include "cache.h"
 #include "console.h"
+#include "fresh.h"
 #include "lock.h"
 #include "output.h"
 #include "registry.h"
@@ -276,6 +277,15 @@ list_steps(const struct build *b)
 }
 
 static int
+look(struct build *b, struct rt_err *e)
+{
+	for (size_t i = 0; i < b->plan.nstages; i++)
+		if (fresh_look(b, &b->plan.stages[i], e) < 0)
+			return -1;
+	return 0;
+}
+
+static int
 run_build(struct build *b, struct rt_err *e)
 {
 	struct timespec now;
@@ -283,7 +293,7 @@ run_build(struct build *b, struct rt_err *e)
 	progress_open(b);
 	clock_gettime(CLOCK_REALTIME_COARSE, &now);
 	b->began = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-	if (contexts_make(b, e) < 0 || build_keys(b, e) < 0 || cache_import(b, e) < 0)
+	if (contexts_make(b, e) < 0 || look(b, e) < 0 || build_keys(b, e) < 0 || cache_import(b, e) < 0)
 		return -1;
 	if (b->o->dry_run)
 		return list_steps(b);

@@ -1,10 +1,12 @@
 /* What ADD does that COPY does not: archives and remote sources (spec execution.md 1.4, 1.5). */
 #include "copy_int.h"
+#include "fresh.h"
 #include "lock.h"
 #include "stream.h"
 #include "tar.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -115,12 +117,25 @@ put_download(const struct copy_spec *spec, const struct rules *r, int rootfd, in
 	return bad;
 }
 
+/* A file that was downloaded when the key was worked out, from its beginning. */
+static int
+reopen(const struct fresh *known, int64_t *mtime, struct rt_err *e)
+{
+	cleanup_free char *path = rt_printf("/proc/self/fd/%d", known->fd);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	*mtime = known->mtime;
+	return fd >= 0 ? fd : rt_fail(e, errno, "open %s", path);
+}
+
 static int
 add_url(const struct copy_spec *spec, const struct rules *r, int rootfd, const char *url, struct rt_err *e)
 {
 	int64_t mtime = 0;
 	const char *sum = spec->checksum != NULL ? spec->checksum : lock_find(spec->locked, "url", url);
-	cleanup_fd int fd = fetch_url(url, spec->tmp, sum, &mtime, e);
+	const struct fresh *known = sum == NULL ? fresh_find(url) : NULL;
+	cleanup_fd int fd = known != NULL && known->fd >= 0 ? reopen(known, &mtime, e)
+	                                                    : fetch_url(url, spec->tmp, known != NULL ? known->sum : sum, &mtime, e);
 	int done = 0;
 
 	if (fd < 0)

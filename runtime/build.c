@@ -16,6 +16,7 @@
 #include "bundle.h"
 #include "cache.h"
 #include "console.h"
+#include "fresh.h"
 #include "lock.h"
 #include "output.h"
 #include "registry.h"
@@ -276,6 +277,15 @@ list_steps(const struct build *b)
 }
 
 static int
+look(struct build *b, struct rt_err *e)
+{
+	for (size_t i = 0; i < b->plan.nstages; i++)
+		if (fresh_look(b, &b->plan.stages[i], e) < 0)
+			return -1;
+	return 0;
+}
+
+static int
 run_build(struct build *b, struct rt_err *e)
 {
 	struct timespec now;
@@ -283,7 +293,7 @@ run_build(struct build *b, struct rt_err *e)
 	progress_open(b);
 	clock_gettime(CLOCK_REALTIME_COARSE, &now);
 	b->began = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-	if (contexts_make(b, e) < 0 || build_keys(b, e) < 0 || cache_import(b, e) < 0)
+	if (contexts_make(b, e) < 0 || look(b, e) < 0 || build_keys(b, e) < 0 || cache_import(b, e) < 0)
 		return -1;
 	if (b->o->dry_run)
 		return list_steps(b);
@@ -312,13 +322,11 @@ open_build(struct build *b, struct build_options *o, struct rt_err *e)
 
 	if (bundle_images(o, e) < 0 || store_open(&b->store, o->store, e) < 0)
 		return -1;
-	if (o->lock_mode != NULL)
-		return lock_write(b, e);
-	if (lock_plan(b, e) < 0 || ns_enter(o->mode, &b->mode, e) < 0)
-		return -1;
 	rc = bundle_contexts(o, &b->store, &unpacked, &lock, e);
-	if (rc == 0)
-		rc = run_build(b, e);
+	if (rc == 0 && o->lock_mode != NULL)
+		rc = lock_write(b, e);
+	else if (rc == 0)
+		rc = lock_plan(b, e) < 0 || ns_enter(o->mode, &b->mode, e) < 0 ? -1 : run_build(b, e);
 	if (unpacked != NULL)
 		rt_remove_tree(b->store.fd, unpacked, &(struct rt_err){ 0 });
 	return rc;

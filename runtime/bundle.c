@@ -13,6 +13,7 @@
 
 #include "bundle_tar.h"
 #include "export.h"
+#include "lock.h"
 #include "remote.h"
 #include "verbs.h"
 
@@ -270,6 +271,20 @@ write_bundle(struct bundle_job *j, struct rt_err *e)
 	return rc;
 }
 
+/* What a build reads, and where; all else is for the build itself. */
+static bool
+is_reading(const char *word)
+{
+	static const char *const names[] = { "--script", "--context", "--dockerfile", "--dockerignore", "--store", "--target", "--platform",
+		"--build-arg", "--build-context", "--hide", "--offline", "--pull", "--tls-ca", "--progress" };
+	size_t n = strcspn(word, "=");
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (strlen(names[i]) == n && strncmp(names[i], word, n) == 0)
+			return true;
+	return false;
+}
+
 static int
 parse(struct bundle_job *j, struct build_options *o, char **argv, struct rt_err *e)
 {
@@ -284,12 +299,12 @@ parse(struct bundle_job *j, struct build_options *o, char **argv, struct rt_err 
 			j->text = *argv + 7;
 		} else if (build_option(o, *argv, e) < 0) {
 			return -1;
+		} else if (!is_reading(*argv)) {
+			return rt_fail_status(e, RT_USAGE, "a bundle is not built: give %.*s when it is", (int)strcspn(*argv, "="), *argv);
 		}
 	}
 	if (j->to == NULL || *j->to == '\0' || j->text == NULL)
 		return rt_fail_status(e, RT_USAGE, "bundle takes --to=FILE or --to-directory=DIR, and --text=SCRIPT");
-	if (o->outputs.n + o->tags.n + o->secrets.n + o->ssh.n + o->labels.n + o->annotations.n > 0 || o->dry_run || o->list)
-		return rt_fail_status(e, RT_USAGE, "a bundle is not built: give --tag, --output, --secret and their like when it is");
 	return build_options_end(o, e);
 }
 
@@ -301,7 +316,7 @@ cmd_bundle(char **argv, struct rt_err *e)
 	struct bundle_job j = { .b = &b };
 
 	if (parse(&j, &o, argv, e) == 0 && build_platform(&b, e) == 0 && plan_read(STDIN_FILENO, &b.plan, e) == 0 &&
-	    store_open(&b.store, o.store, e) == 0 && collect(&j, e) == 0 && write_bundle(&j, e) == 0) {
+	    store_open(&b.store, o.store, e) == 0 && lock_plan(&b, e) == 0 && collect(&j, e) == 0 && write_bundle(&j, e) == 0) {
 		if (strcmp(j.to, "-") != 0)
 			dprintf(STDERR_FILENO, "bundle     %s\n", j.to);
 		return 0;

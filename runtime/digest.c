@@ -1,5 +1,6 @@
 /* The digest of what a COPY would read (perf.md 2): part of the step's cache key.  Times are not in it. */
 #include "copy_int.h"
+#include "fresh.h"
 #include "lock.h"
 #include "sha256.h"
 
@@ -196,6 +197,8 @@ digest_word(struct digest *d, const char *word, struct rt_err *e)
 
 		if (sum == NULL)
 			sum = lock_find(d->spec->locked, git_is_url(word) ? "git" : "url", word);
+		if (sum == NULL && fresh_find(word) != NULL)
+			sum = fresh_find(word)->key;
 		put_text(d, "remote");
 		put_text(d, word);
 		put_text(d, sum == NULL ? "" : sum);

@@ -140,7 +140,7 @@ transfer(struct http *h, struct fetched *f, const char *url, struct rt_err *e)
 			return rt_fail(e, errno, "truncate a download");
 		rc = http_follow(h, e);
 		if (n == TRIES || (rc < 0 ? !h->temporary : h->status != 429 && h->status != 408 && h->status < 500))
-			return rc == 0 && !http_good(h) ? rt_fail(e, 0, "the server answers with status %d", h->status) : rc;
+			return rc == 0 && !http_good(h) && !(h->status == 304 && h->headers.n > 0) ? rt_fail(e, 0, "the server answers with status %d", h->status) : rc;
 		http_pause(h, n);
 	}
 }
@@ -202,5 +202,51 @@ remote_digest(const char *url, char digest[72], struct rt_err *e)
 	http_free(&h);
 	if (rc == 0)
 		sha256_digest(&f.sum, digest);
+	return rc;
+}
+
+/* RFC 9110 13.1: only when it is not what we know. */
+static void
+conditions(struct http *h, const struct fetch_note *note)
+{
+	cleanup_free char *etag = NULL, *modified = NULL;
+
+	if (note->sum[0] != '\0' && note->etag != NULL) {
+		etag = rt_printf("If-None-Match: %s", note->etag);
+		list_add(&h->headers, etag);
+	} else if (note->sum[0] != '\0' && note->modified != NULL) {
+		modified = rt_printf("If-Modified-Since: %s", note->modified);
+		list_add(&h->headers, modified);
+	}
+}
+
+int
+fetch_changed(const char *url, const char *tmp, struct fetch_note *note, int *fd, int64_t *mtime, struct rt_err *e)
+{
+	struct fetched f;
+	struct http h;
+	int rc;
+
+	if (net_allowed(url, e) < 0 || (f.fd = nameless(tmp, e)) < 0)
+		return -1;
+	http_init(&h, "GET", url);
+	h.sink = take_piece;
+	h.arg = &f;
+	h.to_plain = true;
+	conditions(&h, note);
+	rc = transfer(&h, &f, url, e);
+	if (rc == 0 && h.status != 304) {
+		free(note->etag);
+		free(note->modified);
+		note->etag = http_header(&h, "ETag", 0);
+		note->modified = http_header(&h, "Last-Modified", 0);
+		sha256_digest(&f.sum, note->sum);
+		*mtime = note->modified != NULL ? http_date(note->modified) : 0;
+		*fd = f.fd;
+		rc = 1;
+	} else {
+		close(f.fd);
+	}
+	http_free(&h);
 	return rc;
 }

@@ -1,5 +1,6 @@
 /* ADD of a git repository (language.md 6, ADD sources): the host's git fetches one commit, its tree is copied. */
 #include "copy_int.h"
+#include "fresh.h"
 #include "http.h"
 #include "lock.h"
 
@@ -383,6 +384,59 @@ remote_commit(const char *word, const char *dir, char commit[72], struct rt_err 
 	return rc;
 }
 
+/* One line of ls-remote: how good an answer it is to `ref`, as git fetch resolves names (gitrevisions(7)); 0 none. */
+static int
+ref_rank(const char *name, const char *ref)
+{
+	static const char *const prefixes[] = { "", "refs/", "refs/tags/", "refs/heads/" };
+
+	for (int i = 0; i < 4; i++) {
+		size_t n = strlen(prefixes[i]);
+
+		if (strncmp(name, prefixes[i], n) != 0 || strncmp(name + n, ref, strlen(ref)) != 0)
+			continue;
+		if (strcmp(name + n + strlen(ref), "^{}") == 0) /* what an annotated tag is of */
+			return 2 * (4 - i) + 1;
+		if (name[n + strlen(ref)] == '\0')
+			return 2 * (4 - i);
+	}
+	return 0;
+}
+
+int
+remote_ref(const char *word, const char *dir, char commit[72], struct rt_err *e)
+{
+	static const struct copy_spec none;
+	cleanup_free char *name = NULL, *peeled = NULL;
+	cleanup_fd int fd = -1;
+	struct str text = { 0 };
+	struct git_source g;
+	int rc = parse_source(&g, word, &none, e), best = 0;
+
+	if (rc == 0 && !looks_like_id(g.ref) && (rc = make_directory(&g, dir, e)) == 0) {
+		name = rt_printf("%s/refs", g.dir);
+		peeled = rt_printf("%s^{}", g.ref);
+		fd = open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+		rc = fd < 0 ? rt_fail(e, errno, "create %s", name) : git(&g, fd, (const char *const[]){ "ls-remote", "-q", "--", g.url, g.ref, peeled, NULL }, e);
+		if (rc == 0)
+			rc = rt_read_file(AT_FDCWD, name, 16 << 20, &text, e);
+		for (char *save = NULL, *line = rc == 0 && text.s != NULL ? strtok_r(text.s, "\n", &save) : NULL; line != NULL;
+		     line = strtok_r(NULL, "\n", &save)) {
+			char *tab = strchr(line, '\t');
+			int rank = tab != NULL && tab - line < 72 ? ref_rank(tab + 1, g.ref) : 0;
+
+			if (rank > best) {
+				best = rank;
+				snprintf(commit, 72, "%.*s", (int)(tab - line), line);
+			}
+		}
+		rt_remove_tree(AT_FDCWD, g.dir, rc == 0 ? e : &(struct rt_err){ 0 });
+	}
+	str_free(&text);
+	git_source_free(&g);
+	return rc;
+}
+
 int
 git_add(const struct copy_spec *spec, const struct rules *r, int rootfd, const char *word, struct rt_err *e)
 {
@@ -392,6 +446,9 @@ git_add(const struct copy_spec *spec, const struct rules *r, int rootfd, const c
 
 	if (bad == 0)
 		lock_commit(&g, lock_find(spec->locked, "git", word));
+	/* the key says which commit it is */
+	if (bad == 0 && g.commit == NULL && fresh_find(word) != NULL)
+		g.commit = rt_strdup(fresh_find(word)->sum);
 	if (bad == 0)
 		bad = net_allowed(word, e);
 	if (bad == 0) {

@@ -14,6 +14,7 @@
                          made by the build (see tar_time)
      keys/KEY            a finished step: the name of its layer and what else it left
      images/             an OCI image layout: index.json, blobs/
+     remote/HASH         of a URL that ADD fetched: sum, ETag and Last-Modified
      cache/HASH/         cache mounts
      tmp/                everything unfinished; each entry is flock'ed by its maker, the rest is garbage
    NAME is the hex diff ID of a base layer (or, for one with implied directories, a sum that also covers how those look

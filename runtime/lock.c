@@ -80,11 +80,9 @@ each_line(char *text, int (*see)(struct build_options *o, const char *line, stru
           struct rt_err *e)
 {
 	char *save = NULL;
-	unsigned n = 0;
 
 	for (char *line = strtok_r(text, "\n", &save); line != NULL; line = strtok_r(NULL, "\n", &save)) {
 		line[strcspn(line, "\r")] = '\0';
-		n++;
 		if (*line != '\0' && *line != '#' && see(o, line, e) < 0)
 			return -1;
 	}
@@ -105,47 +103,47 @@ lock_environment(struct build_options *o, struct rt_err *e)
 
 /* ---- what a plan uses --------------------------------------------------------------------------- */
 
-typedef int see_fn(struct build *b, const char *kind, const char *name, const struct plan_step *s, struct rt_err *e);
+typedef int see_fn(struct build *b, void *arg, const char *kind, const char *name, const struct plan_step *s, struct rt_err *e);
 
 /* An image that is not named by its digest and not a directory given in its place; a URL given so is a source. */
 static int
-see_image(struct build *b, const char *name, const struct plan_step *s, see_fn *see, struct rt_err *e)
+see_image(struct build *b, const char *name, const struct plan_step *s, see_fn *see, void *arg, struct rt_err *e)
 {
 	const char *given = build_given(b, name), *dir;
 
 	/* fetched into a directory: what counts is where from */
 	if (given != NULL && remote_is(given))
-		return remote_fixed(given, NULL) ? 0 : see(b, git_is_url(given) ? "git" : "url", given, s, e);
+		return remote_fixed(given, NULL) ? 0 : see(b, arg, git_is_url(given) ? "git" : "url", given, s, e);
 	if (strchr(name, '@') != NULL || build_directory(build_location(b, name), &dir))
 		return 0;
-	return see(b, "image", name, s, e);
+	return see(b, arg, "image", name, s, e);
 }
 
 static int
-see_step(struct build *b, const struct plan_step *s, see_fn *see, struct rt_err *e)
+see_step(struct build *b, const struct plan_step *s, see_fn *see, void *arg, struct rt_err *e)
 {
-	if (s->origin == FROM_IMAGE && see_image(b, s->from, s, see, e) < 0)
+	if (s->origin == FROM_IMAGE && see_image(b, s->from, s, see, arg, e) < 0)
 		return -1;
 	for (size_t i = 0; i < s->nmounts; i++)
-		if (s->mounts[i].origin == FROM_IMAGE && see_image(b, s->mounts[i].from, s, see, e) < 0)
+		if (s->mounts[i].origin == FROM_IMAGE && see_image(b, s->mounts[i].from, s, see, arg, e) < 0)
 			return -1;
 	for (size_t i = 0; s->verb == VERB_ADD && i + 1 < s->nargs; i++) {
 		const char *word = s->args[i];
 
 		if (!remote_is(word) || remote_fixed(word, s->checksum))
 			continue;
-		if (see(b, git_is_url(word) ? "git" : "url", word, s, e) < 0)
+		if (see(b, arg, git_is_url(word) ? "git" : "url", word, s, e) < 0)
 			return -1;
 	}
 	return 0;
 }
 
 static int
-see_plan(struct build *b, see_fn *see, struct rt_err *e)
+see_plan(struct build *b, see_fn *see, void *arg, struct rt_err *e)
 {
 	for (size_t i = 0; i < b->plan.nstages; i++)
 		for (size_t k = 0; k < b->plan.stages[i].nsteps; k++)
-			if (see_step(b, &b->plan.stages[i].steps[k], see, e) < 0)
+			if (see_step(b, &b->plan.stages[i].steps[k], see, arg, e) < 0)
 				return -1;
 	return 0;
 }
@@ -153,11 +151,12 @@ see_plan(struct build *b, see_fn *see, struct rt_err *e)
 /* ---- a locked build ----------------------------------------------------------------------------- */
 
 static int
-need_entry(struct build *b, const char *kind, const char *name, const struct plan_step *s, struct rt_err *e)
+need_entry(struct build *b, void *arg, const char *kind, const char *name, const struct plan_step *s, struct rt_err *e)
 {
 	const char *want = lock_find(&b->o->locked, kind, name), *given = strcmp(kind, "image") == 0 ? build_given(b, name) : NULL;
 	char digest[72];
 
+	(void)arg;
 	b->failing = s;
 	if (want == NULL)
 		return rt_fail_status(e, RT_DIGEST, "%s:%s: the %s %s is not in the lock file, and this build is locked; dockcc lock adds it",
@@ -187,7 +186,7 @@ int
 lock_stage(struct build *b, const struct plan_stage *stage, struct rt_err *e)
 {
 	for (size_t k = 0; b->o->strict && k < stage->nsteps; k++)
-		if (see_step(b, &stage->steps[k], need_entry, e) < 0)
+		if (see_step(b, &stage->steps[k], need_entry, NULL, e) < 0)
 			return -1;
 	return 0;
 }
@@ -195,18 +194,18 @@ lock_stage(struct build *b, const struct plan_stage *stage, struct rt_err *e)
 int
 lock_plan(struct build *b, struct rt_err *e)
 {
-	return b->o->strict ? see_plan(b, need_entry, e) : 0;
+	return b->o->strict ? see_plan(b, need_entry, NULL, e) : 0;
 }
 
 /* ---- the file ----------------------------------------------------------------------------------- */
 
-/* What is known while a file is made or checked.  One at a time in a process. */
-static struct lock_job {
+/* What is known while a file is made or checked. */
+struct lock_job {
 	struct build_options old; /* `locked`: what the file says */
 	struct list now;          /* what the plan uses */
 	bool update, check;
 	unsigned bad;
-} job;
+};
 
 static int
 read_entry(struct build_options *o, const char *line, struct rt_err *e)
@@ -218,7 +217,7 @@ read_entry(struct build_options *o, const char *line, struct rt_err *e)
 }
 
 static int
-read_file(const char *path, struct rt_err *e)
+read_file(struct lock_job *job, const char *path, struct rt_err *e)
 {
 	struct str text = { 0 };
 	int rc;
@@ -227,7 +226,7 @@ read_file(const char *path, struct rt_err *e)
 		return 0;
 	rc = rt_read_file(AT_FDCWD, path, MOST_LOCK, &text, e);
 	if (rc == 0 && text.s != NULL)
-		rc = each_line(text.s, read_entry, &job.old, e) < 0 ? rt_prefix(e, "%s", path) : 0;
+		rc = each_line(text.s, read_entry, &job->old, e) < 0 ? rt_prefix(e, "%s", path) : 0;
 	str_free(&text);
 	return rc;
 }
@@ -259,11 +258,11 @@ look_up(struct build *b, const char *kind, const char *name, char digest[72], st
 }
 
 static void
-complain(const struct build *b, const char *lines, const char *text)
+complain(struct lock_job *job, const struct build *b, const char *lines, const char *text)
 {
 	cleanup_free char *shown = rt_printable(text);
 
-	job.bad++;
+	job->bad++;
 	if (lines != NULL)
 		dprintf(STDERR_FILENO, "%s:%s: %s\n", b->o->dockerfile, lines, shown);
 	else
@@ -272,32 +271,33 @@ complain(const struct build *b, const char *lines, const char *text)
 
 /* One use: its entry into job.now, or what is wrong with it. */
 static int
-lock_use(struct build *b, const char *kind, const char *name, const struct plan_step *s, struct rt_err *e)
+lock_use(struct build *b, void *arg, const char *kind, const char *name, const struct plan_step *s, struct rt_err *e)
 {
-	const char *old = lock_find(&job.old.locked, kind, name);
+	struct lock_job *job = arg;
+	const char *old = lock_find(&job->old.locked, kind, name);
 	cleanup_free char *text = NULL, *entry = NULL;
 	char digest[72];
 
 	b->failing = s;
-	if (lock_find(&job.now, kind, name) != NULL)
+	if (lock_find(&job->now, kind, name) != NULL)
 		return 0;
 	if (strchr(name, '\n') != NULL)
 		return rt_fail_status(e, RT_USAGE, "%s:%s: a name with a line break cannot be locked", b->o->dockerfile, s->lines);
-	if (job.check && old == NULL) {
+	if (job->check && old == NULL) {
 		text = rt_printf("%s is not in %s", name, b->o->lock_file);
-		complain(b, s->lines, text);
+		complain(job, b, s->lines, text);
 		b->failing = NULL;
 		return 0;
 	}
 	snprintf(digest, sizeof(digest), "%s", old != NULL ? old : "");
-	if ((old == NULL || job.update) && look_up(b, kind, name, digest, e) < 0)
+	if ((old == NULL || job->update) && look_up(b, kind, name, digest, e) < 0)
 		return rt_prefix(e, "%s:%s: %s", b->o->dockerfile, s->lines, name);
-	if (job.check && strcmp(digest, old) != 0) {
+	if (job->check && strcmp(digest, old) != 0) {
 		text = rt_printf("%s is %s now, locked is %s", name, digest, old);
-		complain(b, s->lines, text);
+		complain(job, b, s->lines, text);
 	}
 	entry = rt_printf("%s %s %s", kind, name, digest);
-	list_add(&job.now, entry);
+	list_add(&job->now, entry);
 	b->failing = NULL;
 	return 0;
 }
@@ -309,17 +309,17 @@ by_bytes(const void *a, const void *b)
 }
 
 static int
-write_lock(const struct build *b, struct rt_err *e)
+write_lock(struct lock_job *job, const struct build *b, struct rt_err *e)
 {
 	struct str text = { 0 };
 	cleanup_free char *tmp = rt_printf("%s.%ld", b->o->lock_file, (long)getpid());
 	int rc;
 
-	if (job.now.n > 0)
-		qsort(job.now.v, job.now.n, sizeof(*job.now.v), by_bytes);
+	if (job->now.n > 0)
+		qsort(job->now.v, job->now.n, sizeof(*job->now.v), by_bytes);
 	str_puts(&text, "# What the images, URLs and git references of the Dockerfile stand for: dockcc lock writes it, --locked keeps to it.\n");
-	for (size_t i = 0; i < job.now.n; i++)
-		str_printf(&text, "%s\n", job.now.v[i]);
+	for (size_t i = 0; i < job->now.n; i++)
+		str_printf(&text, "%s\n", job->now.v[i]);
 	rc = rt_write_file(AT_FDCWD, tmp, text.s, text.len, 0644, e);
 	if (rc == 0 && rename(tmp, b->o->lock_file) < 0)
 		rc = rt_fail(e, errno, "rename %s to %s", tmp, b->o->lock_file);
@@ -330,26 +330,26 @@ write_lock(const struct build *b, struct rt_err *e)
 }
 
 static int
-run_job(struct build *b, struct rt_err *e)
+run_job(struct lock_job *job, struct build *b, struct rt_err *e)
 {
-	if (read_file(b->o->lock_file, e) < 0 || see_plan(b, lock_use, e) < 0)
+	if (read_file(job, b->o->lock_file, e) < 0 || see_plan(b, lock_use, job, e) < 0)
 		return -1;
-	if (!job.check)
-		return write_lock(b, e);
-	for (size_t i = 0; i < job.old.locked.n; i++) {
-		const char *old = job.old.locked.v[i], *last = strrchr(old, ' ');
+	if (!job->check)
+		return write_lock(job, b, e);
+	for (size_t i = 0; i < job->old.locked.n; i++) {
+		const char *old = job->old.locked.v[i], *last = strrchr(old, ' ');
 		cleanup_free char *kind = rt_strndup(old, strcspn(old, " ")),
 		                  *name = rt_strndup(old + strlen(kind) + 1, (size_t)(last - old) - strlen(kind) - 1);
 
-		if (lock_find(&job.now, kind, name) == NULL) {
+		if (lock_find(&job->now, kind, name) == NULL) {
 			cleanup_free char *text = rt_printf("%s is not used", name);
 
-			complain(b, NULL, text);
+			complain(job, b, NULL, text);
 		}
 	}
-	if (job.bad == 0)
+	if (job->bad == 0)
 		return 0;
-	return rt_fail_status(e, RT_LOCK, "%s does not fit the Dockerfile: dockcc lock%s mends it", b->o->lock_file, job.update ? " --update" : "");
+	return rt_fail_status(e, RT_LOCK, "%s does not fit the Dockerfile: dockcc lock%s mends it", b->o->lock_file, job->update ? " --update" : "");
 }
 
 int
@@ -359,6 +359,7 @@ lock_write(struct build *b, struct rt_err *e)
 		const char *name;
 		bool update, check;
 	} modes[] = { { "add", false, false }, { "update", true, false }, { "check", false, true }, { "check-update", true, true } };
+	struct lock_job job = { 0 };
 	size_t i = 0;
 	int rc;
 
@@ -366,10 +367,11 @@ lock_write(struct build *b, struct rt_err *e)
 		i++;
 	if (i == 4 || b->o->lock_file == NULL)
 		return rt_fail_status(e, RT_USAGE, "--lock is add, update, check or check-update, and needs --lock-file");
-	job = (struct lock_job){ .update = modes[i].update, .check = modes[i].check };
+	job.update = modes[i].update;
+	job.check = modes[i].check;
 	if (job.update)
 		net_option("--pull");
-	rc = run_job(b, e);
+	rc = run_job(&job, b, e);
 	list_free(&job.old.locked);
 	list_free(&job.now);
 	return rc;

@@ -1,5 +1,6 @@
 /* `dockcc-rt step`: the steps of one target of a Makefile.  The stage so far comes from the stamp of the target before. */
 #include "step.h"
+#include "fresh.h"
 #include "lock.h"
 
 #include <fcntl.h>
@@ -372,7 +373,7 @@ do_step(struct part *c, char **argv, struct rt_err *e)
 	if (part_open(c, e) < 0 || read_plan(c, argv, e) < 0)
 		return -1;
 	sb = c->b.target;
-	if (lock_stage(&c->b, sb->plan, e) < 0)
+	if (lock_stage(&c->b, sb->plan, e) < 0 || fresh_look(&c->b, sb->plan, e) < 0)
 		return -1;
 	if (needs_mode(sb->plan) && ns_enter(c->o.mode, &c->b.mode, e) < 0)
 		return -1;

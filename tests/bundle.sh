@@ -133,7 +133,7 @@ damage() {
 # refused TEXT: status 65, one message and the last line, no image, nothing unpacked that was not verified
 refused() {
 	run "$work/out/damaged.run" -t app:1 -o "oci:$work/out/image"
-	is "$1: refused" '65 2' "$status $(wc -l <"$work/log" | tr -d ' ')"
+	is "$1: refused, and why" '65 1 1' "$status $(grep -c 'is damaged\|truncated' "$work/log") $(tail -n 1 "$work/log" | grep -c 'failed step=.*status=65')"
 	[ "$status" = 65 ] || sed 's/^/# /' "$work/log"
 	is "$1: no image, nothing half" "no " "$([ -e "$work/out/image" ] && echo yes || echo no) $(ls "$work/store/tmp" 2>/dev/null)"
 }
@@ -187,6 +187,15 @@ sh "$work/out/app.run" --bundle "$work/out/again.run" >"$work/log" 2>&1
 is 'a bundle of a bundle' 64 $?
 sh "$work/out/plain.sh" $contexts $named --bundle "$work/out/again.run" -t app:1 >"$work/log" 2>&1
 is 'a name is for the build' 64 $?
+"$dockcc" lock $contexts $named --lock-file "$work/lock" . >"$work/log" 2>&1
+bundle --bundle --locked --lock-file "$work/lock" -o "$work/out/locked.run"
+is 'a locked bundle' 0 "$status"
+run "$work/out/locked.run" -o "oci:$work/out/image"
+is 'builds' 0 "$status"
+show "$status"
+sed -i 's/sha256:[0-9a-f]\{4\}/sha256:0000/' "$work/lock"
+"$dockcc" compile $contexts $named --bundle --locked --lock-file "$work/lock" -o "$work/out/other.run" . >"$work/log" 2>&1
+is 'another image than the locked one is not put in' '3 1 no' "$? $(grep -c 'locked is sha256:0000' "$work/log") $([ -e "$work/out/other.run" ] && echo yes || echo no)"
 sh "$work/out/plain.sh" --bundle-verify >"$work/log" 2>&1
 is 'a script that is no bundle' 64 $?
 sh -s -- --list <"$work/out/app.run" >"$work/log" 2>&1

@@ -2,7 +2,7 @@
 # The word language in emitted scripts: every expansion is worked out by the compiler when the variables are static and by
 # the script, in every shell, when they are build arguments; both must say what the table says.
 # what lib.sh sets: here, source, dockcc, work
-# shellcheck disable=SC1091,SC2154,SC2034
+# shellcheck disable=SC1091,SC2154,SC2034,SC2016
 . "$(dirname "$0")/lib.sh"
 base busybox
 
@@ -155,6 +155,55 @@ ok $? 'the script with parameters is compiled'
 shells >"$work/shells"
 while read -r shell; do
 	check "$shell" "$work/dynamic.sh" "values worked out under $shell" "$@"
+done <"$work/shells"
+
+# words that nothing can expand are refused by the compiler, at the word
+malformed() {
+	cat <<'END'
+${
+${}
+${:x}
+${{V}}
+${V
+${V:x}
+${V^}
+${V:#h}
+"abc
+'abc
+${V/a}
+${V/a/b
+${V@Q}
+${V!x}
+${#V}
+${V:0:2}
+${V=x}
+${V:=x}
+${U:-"x}
+${P#\a}
+${U:-a b}
+END
+}
+malformed >"$work/words"
+while IFS= read -r word; do
+	printf 'FROM scratch\nARG V\nARG P\nENV x=%s\n' "$word" >"$work/Dockerfile"
+	"$dockcc" compile -o "$work/none.sh" "$work" >"$work/log" 2>&1
+	is "$word is refused" "1 Dockerfile:4:" "$? $(grep -o 'Dockerfile:4:' "$work/log" | head -n 1)"
+done <"$work/words"
+
+# a variable that must have a value and can have none is an error of the compiler; with an ARG the script finds out
+for word in '${U?}' '${U:?custom msg}'; do
+	printf 'FROM scratch\nENV x="%s"\n' "$word" >"$work/Dockerfile"
+	"$dockcc" compile -o "$work/none.sh" "$work" >"$work/log" 2>&1
+	is "$word without a value is refused" '1 Dockerfile:2:' "$? $(grep -o 'Dockerfile:2:' "$work/log" | head -n 1)"
+done
+grep -q 'U: custom msg' "$work/log"
+ok $? 'with the words of the file'
+printf 'FROM scratch\nARG E\nENV x=${E:?}\n' >"$work/Dockerfile"
+"$dockcc" compile -o "$work/empty.sh" "$work"
+while read -r shell; do
+	# shellcheck disable=SC2086
+	$shell "$work/empty.sh" --store "$work/store" --build-arg E= -o "$work/none" >"$work/log" 2>&1
+	is "\${E:?} of an empty argument under $shell" '64 Dockerfile:3: E:' "$? $(grep -o 'Dockerfile:3: E:' "$work/log")"
 done <"$work/shells"
 
 # what has to fail does so before anything runs, with the line

@@ -7,6 +7,8 @@
 #include "../graph/graph.h"
 #include "walk.h"
 
+enum { HELD_LIMIT = 64 << 20 };
+
 #define BASE_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 const char *
@@ -29,8 +31,11 @@ env_set(struct check *c, struct env *e, const char *name, const char *value)
 {
 	struct map_slot *slot = map_put(c->d, &e->vars, name);
 
-	if (value != NULL)
-		slot->value = mem_str(c->d, value);
+	if (value == NULL)
+		return;
+	/* the compiler refuses what grows without end; here it is empty from there on */
+	c->held += strlen(value);
+	slot->value = c->held <= HELD_LIMIT ? mem_str(c->d, value) : "";
 }
 
 struct expansion {

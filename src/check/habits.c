@@ -181,7 +181,9 @@ copy_archives(struct check *c, struct check_stage *s, const struct inst *i)
 		if (!archive(t->s))
 			continue;
 		mem_room(c->d, s->archives, s->narchives + 1, &s->archives_cap);
-		s->archives[s->narchives++] = (struct copied){ i, last_component(archive(dest->s) ? dest->s : t->s), t->at };
+		s->archives[s->narchives] = (struct copied){ i, last_component(archive(dest->s) ? dest->s : t->s), t->at };
+		map_put(c->d, &s->archive_names, s->archives[s->narchives].name)->number = s->narchives;
+		s->narchives++;
 	}
 }
 
@@ -208,16 +210,15 @@ rules_extract(struct check *c, struct check_stage *s, const struct command *cmd)
 	if (s->narchives == 0 || !extracts(cmd))
 		return;
 	for (size_t w = 1; w < cmd->n; w++) {
-		for (size_t k = 0; k < s->narchives; k++) {
-			struct copied *a = &s->archives[k];
-			struct diag_item *item;
+		const struct map_slot *slot = map_get(&s->archive_names, last_component(cmd->v[w].value));
+		struct copied *a = slot != NULL ? &s->archives[slot->number] : NULL;
+		struct diag_item *item;
 
-			if (a->inst == NULL || strcmp(last_component(cmd->v[w].value), a->name) != 0)
-				continue;
-			item = check_report(c, DIAG_ADD_ARCHIVE, a->inst, a->at, "%s is copied, then unpacked: ADD does both", a->name);
-			diag_note(c->d, item, c->u->source, cmd->v[w].at, "unpacked here");
-			a->inst = NULL; /* said once */
-		}
+		if (a == NULL || a->inst == NULL)
+			continue;
+		item = check_report(c, DIAG_ADD_ARCHIVE, a->inst, a->at, "%s is copied, then unpacked: ADD does both", a->name);
+		diag_note(c->d, item, c->u->source, cmd->v[w].at, "unpacked here");
+		a->inst = NULL; /* said once */
 	}
 }
 

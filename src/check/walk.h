@@ -49,6 +49,7 @@ struct check_stage {
 	const struct inst *single;   /* the instruction above when it is a RUN of one command */
 	struct copied *archives;     /* that COPY brought */
 	size_t narchives, archives_cap;
+	struct map archive_names;    /* the last archive of each name */
 	const struct inst *user;     /* the last USER */
 	bool shell;                  /* a SHELL stands above here or in the parent */
 	bool workdir;
@@ -92,6 +93,7 @@ struct check {
 	struct script *scripts;
 	size_t nscripts, scripts_cap;
 	bool wget, curl;            /* met so far */
+	size_t held;                /* bytes of the values that variables have */
 	const struct inst *trigger; /* the ONBUILD of the parent that is being run, NULL: none */
 	void *scratch;              /* freed after each instruction */
 };

@@ -452,6 +452,7 @@ main() {
   case $platform in
     *,*)
       [ "$action" = build ] || die 64 'a bundle is for one platform'
+      [ "$input" = '' ] || die 64 'what comes on standard input is there for one platform only'
       several "$@"
       return ;;
     *) ;;

@@ -158,8 +158,8 @@ header_bases(struct sh *s)
 /* Variables that the text around the steps sets.  A caller's variable of such a name is saved first, for
    --build-arg NAME, which takes the caller's value. */
 static const char *const own_names[] = { "LC_ALL", "PATH", "action", "arch", "bundle", "cache", "compiled_host", "compiled_platform",
-	"context", "contexts", "dockerfile", "host", "how", "input", "layouts", "left", "locked", "machine", "match_line", "name",
-	"newline", "number", "p", "parts", "planning", "platform", "rest",
+	"context", "contexts", "dockerfile", "host", "how", "input", "layouts", "left", "locked", "machine", "match_line", "name", "newline", "number", "p",
+	"parts", "planning", "platform", "rest",
 	"variant", "payload", "payload_sha256", "r", "rt", "script", "self", "store", "target", "to", "user_path", "value", "word" };
 
 static bool

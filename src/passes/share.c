@@ -1,6 +1,7 @@
 /* share-prefix: a stage that begins with the same steps as an earlier one starts from what that one made. */
 #include <string.h>
 
+#include "../base/mem.h"
 #include "pass.h"
 
 struct pair {
@@ -154,16 +155,49 @@ shared(struct graph *g, const struct gstage *other, struct gstage *s)
 	return worth > 0 ? n : 0;
 }
 
+static uint32_t
+mix(uint32_t h, const char *text)
+{
+	for (; *text != '\0'; text++)
+		h = h * 33 ^ (unsigned char)*text;
+	return h * 33;
+}
+
+/* Equal for stages whose first two steps are the same; sharing less is not worth it.  Spares most comparisons of a file
+   with many stages. */
+static uint32_t
+beginning(const struct gstage *s)
+{
+	const struct step *first = s->steps[0], *next = s->nsteps > 1 ? s->steps[1] : NULL;
+	uint32_t h = (uint32_t)first->base.kind;
+
+	if (next == NULL)
+		return h;
+	if (first->base.stage != NULL)
+		h = h * 33 ^ first->base.stage->index;
+	if (first->base.image != NULL && value_is_static(first->base.image))
+		h = mix(h, value_text(first->base.image));
+	h = (h * 33 ^ (uint32_t)next->kind) * 33 ^ (uint32_t)next->npaths;
+	for (size_t k = 0; k < next->argc; k++)
+		h = mix(h, next->argv[k]);
+	for (size_t k = 0; k < next->npaths; k++)
+		h = value_is_static(next->paths[k]) ? mix(h, value_text(next->paths[k])) : h;
+	return h;
+}
+
 unsigned
 pass_share_prefix(struct graph *g, struct pass_log *log)
 {
+	uint32_t *begins = mem_array(NULL, uint32_t, g->nstages);
 	unsigned changes = 0;
 
+	for (size_t i = 0; i < g->nstages; i++)
+		begins[i] = beginning(g->stages[i]);
 	for (size_t i = 1; i < g->nstages; i++) {
 		struct gstage *s = g->stages[i];
 
 		for (size_t k = 0; s->live && s->nbase_vars == 0 && k < i; k++) {
-			size_t n = g->stages[k]->live ? shared(g, g->stages[k], s) : 0;
+			size_t n = begins[k] == begins[i] && g->stages[k]->live ? shared(g, g->stages[k], s) : 0;
 
 			if (n <= s->nshared)
 				continue;
@@ -177,5 +211,6 @@ pass_share_prefix(struct graph *g, struct pass_log *log)
 		         s->id, s->shares->id);
 		changes++;
 	}
+	talloc_free(begins);
 	return changes;
 }

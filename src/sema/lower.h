@@ -69,6 +69,7 @@ struct sema {
 	struct scope global;
 	struct stage_info *stages;
 	size_t nstages;
+	size_t expanded;       /* bytes that words became with what is known, see EXPANDED_LIMIT */
 	struct map names;      /* of stages: the index of the last one with it */
 	size_t cap_globals;
 };

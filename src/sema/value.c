@@ -73,6 +73,21 @@ fold_report(struct lower *l, const struct fold_error *e)
 	}
 }
 
+/* A file of a few lines can double a value with each; what all of them come to is limited as well. */
+enum { EXPANDED_LIMIT = 64 << 20 };
+
+/* Counts a folded word; false when this one is too much, after a report. */
+static bool
+counted(struct lower *l, const struct value *folded, struct span at)
+{
+	for (size_t k = 0; k < folded->nparts; k++)
+		l->s->expanded += folded->parts[k].len;
+	if (l->s->expanded <= EXPANDED_LIMIT)
+		return true;
+	lower_error(l, DIAG_WORD_TOO_LONG, at, "the words up to here expand to more than 64 MiB altogether");
+	return false;
+}
+
 const struct value *
 lower_word(struct lower *l, const struct text *t, bool raw)
 {
@@ -83,11 +98,13 @@ lower_word(struct lower *l, const struct text *t, bool raw)
 	struct fold_error e;
 
 	lower_place(l, first);
-	if (tree == NULL)
+	if (tree == NULL || l->s->expanded > EXPANDED_LIMIT)
 		return NULL;
 	l->fixed = false;
 	v = bind(l, tree);
 	folded = value_fold(l->s->g, v, known_now, l, &e);
+	if (folded != NULL && folded != v && !counted(l, folded, t->at))
+		return NULL;
 	if (folded != NULL && l->s->o->freeze)
 		return folded;
 	if (folded != NULL)

@@ -25,7 +25,7 @@ printf 'FROM\nRUN\nCOPY\nADD\nARG\nENV\n' | sed 's/.*/"&"/' >"$work/dict"
 printf '"%s"\n' '--from=' '--mount=type=' 'cache' 'bind' 'secret' '<<EOF' '${' ':-' '##' '\\\\\\x0a' '# escape=`\\x0a' ' AS ' 'ONBUILD' 'HEALTHCHECK' \
 	'&& ' '| ' '$(' 'case x in a) b;; esac' 'if a; then b; fi' 'apt-get install' '# hadolint ignore=' '# check=skip=' \
 	'LABEL' 'EXPOSE' 'SHELL' '["' '"]' 'CMD' 'USER' 'VOLUME' '--chmod=' '--platform=' >>"$work/dict"
-(cd "$work" && ./front -dict="$work/dict" -max_total_time="${1:-20}" -timeout=10 -rss_limit_mb=500 -max_len=4096 -print_final_stats=1 "$corpus") >"$work/log" 2>&1
+(cd "$work" && ASAN_OPTIONS=quarantine_size_mb=16 ./front -dict="$work/dict" -max_total_time="${1:-20}" -timeout=10 -rss_limit_mb=2000 -malloc_limit_mb=300 -max_len=4096 -print_final_stats=1 "$corpus") >"$work/log" 2>&1
 status=$?
 ok "$status" "${1:-20} seconds without a finding: $(grep -o 'number_of_executed_units: .*' "$work/log" | tr -s ' ')"
 if [ "$status" -ne 0 ]; then

@@ -13,13 +13,15 @@ static int tap_count, tap_failed;
 __attribute__((format(printf, 2, 3), unused)) static bool
 ok(bool good, const char *fmt, ...)
 {
+	char what[400];
 	va_list ap;
 
-	printf("%sok %d - ", good ? "" : "not ", ++tap_count);
 	va_start(ap, fmt);
-	vprintf(fmt, ap);
+	vsnprintf(what, sizeof(what), fmt, ap);
 	va_end(ap);
-	putchar('\n');
+	for (char *p = what; *p != '\0'; p++)
+		*p = *p == '\n' ? ' ' : *p; /* a line is a test */
+	printf("%sok %d - %s\n", good ? "" : "not ", ++tap_count, what);
 	fflush(stdout);
 	tap_failed += !good;
 	return good;
@@ -31,7 +33,7 @@ is_text(const char *got, const char *want, const char *what)
 	bool good = got != NULL && want != NULL ? strcmp(got, want) == 0 : got == want;
 
 	if (!ok(good, "%s", what))
-		printf("# got  %s\n# want %s\n", got != NULL ? got : "(null)", want != NULL ? want : "(null)");
+		fprintf(stderr, "got  %s\nwant %s\n", got != NULL ? got : "(null)", want != NULL ? want : "(null)");
 	return good;
 }
 

@@ -264,6 +264,8 @@ take_message(struct sched *s, struct job *j)
 	case MSG_START:
 		j->step = &j->sb->plan->steps[m.step];
 		progress_start(s->b, j->step, j->meter, m.cached);
+		if (j->step->verb == VERB_RUN && !m.cached)
+			go(j);
 		break;
 	case MSG_DONE:
 		drain(s, j);

@@ -96,6 +96,22 @@ fail(struct worker *w, int status, int sig, const char *text)
 	_exit(1);
 }
 
+/* The current step begins.  A command waits until the scheduler knows: what it writes comes another way and would else be
+   taken for the output of the step before. */
+static void
+start_step(struct worker *w)
+{
+	struct rt_err e = { .status = RT_IO };
+
+	if (w->sb->plan->steps[w->step].verb != VERB_RUN) {
+		send_message(w, MSG_START, false);
+		return;
+	}
+	meter_begin(METER_NOTHING, NULL, 0);
+	if (ask(w, MSG_START, (uint32_t)w->sb->plan->index, &e) < 0)
+		fail(w, e.status, 0, e.text);
+}
+
 static int
 sub_directory(struct worker *w, const char *name, char **path, struct rt_err *e)
 {
@@ -341,7 +357,7 @@ do_chain(struct worker *w, const struct unit *u, const char *root)
 	for (; fits && w->step < u->end; w->step++) {
 		int status = 0, sig = 0, rc;
 
-		send_message(w, MSG_START, false);
+		start_step(w);
 		if (w->b->o->trace)
 			call_trace(&calls[w->step - u->first]);
 		rc = run_session_step(&session, w->step - u->first, &status, &sig, &e);
@@ -365,7 +381,7 @@ do_step(struct worker *w, const struct plan_step *s, const char *root)
 	struct rt_err e = { .status = RT_IO };
 	int rc = 0, sig = 0;
 
-	send_message(w, MSG_START, false);
+	start_step(w);
 	switch (s->verb) {
 	case VERB_RUN:
 		rc = do_run(w, s, root, &sig, &e);

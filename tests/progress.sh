@@ -123,7 +123,7 @@ rm -rf "$store"
 screen 100 30 @400:60 @700:90 -- -j2 -o "oci:$work/oci" -t app:1
 is 'a terminal that changes its width' 0 "$status"
 # what is drawn in the instant in which the width changes may leave a line behind, in any program
-is 'keeps every finished step' 9 "$(tr -d '\n' <"$work/out" | grep -o '[a-z0-9-]*\.[0-9]  *\(from\|run\|copy\)  *[0-9] ' | sort -u | wc -l)"
+is 'keeps every finished step' 9 "$(tr -d '\n' <"$work/out" | grep -o '\(one\|two\|stage-2\)\.[0-9]  *\(from\|run\|copy\)  *[0-9] ' | sort -u | wc -l)"
 is 'and nothing of the bar' 0 "$(grep -c '^\[[0-9]*/' "$work/out")"
 # what is on the screen in the middle: the run is ended by a signal that leaves it as it is
 sed 's/sleep 0.9/sleep 30/; s/sleep 0.1; done/sleep 0.01; done; sleep 30/' "$work/Dockerfile" >"$work/Dockerfile.long"

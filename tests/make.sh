@@ -248,9 +248,9 @@ for m in $makes; do
 	new_case
 	cat >Dockerfile <<'END'
 FROM base AS a
-RUN --mount=type=cache,id=meet,target=/c touch /c/a; i=0; until [ -e /c/b ]; do sleep 1; i=$((i+1)); [ $i -lt 20 ] || exit 1; done
+RUN --mount=type=cache,id=meet,target=/c touch /c/a; i=0; until [ -e /c/b ]; do sleep 1; i=$((i+1)); [ $i -lt 120 ] || exit 1; done
 FROM base AS b
-RUN --mount=type=cache,id=meet,target=/c touch /c/b; i=0; until [ -e /c/a ]; do sleep 1; i=$((i+1)); [ $i -lt 20 ] || exit 1; done
+RUN --mount=type=cache,id=meet,target=/c touch /c/b; i=0; until [ -e /c/a ]; do sleep 1; i=$((i+1)); [ $i -lt 120 ] || exit 1; done
 FROM base
 COPY --from=a /etc /a
 COPY --from=b /etc /b

@@ -13,10 +13,12 @@ static int (*const commands[])(const void *ctx, const struct options *o) = {
 int
 main(int argc, char **argv)
 {
-	void *ctx = mem_root();
-	struct options *o = options_parse(ctx, argv + 1);
+	static void *ctx; /* its end is the end of the process; a leak checker finds it here */
+	struct options *o;
 	int status = EXIT_USAGE;
 
+	ctx = mem_root();
+	o = options_parse(ctx, argv + 1);
 	if (o != NULL && o->help.n > 0) {
 		options_help(o->command);
 		status = EXIT_GOOD;

@@ -189,7 +189,11 @@ set_target() { target=$(printf '%s' "$1" | tr '[:upper:]' '[:lower:]'); }
 
 # normal_platform PLATFORM: in p, as images name it
 normal_platform() {
-  p=$(printf '%s' "$1" | tr '[:upper:]' '[:lower:]')
+  p=$1
+  case $p in
+    *[ABCDEFGHIJKLMNOPQRSTUVWXYZ]*) p=$(printf '%s' "$p" | tr '[:upper:]' '[:lower:]') ;;
+    *) ;;
+  esac
   case $p in
     */*) ;;
     *) p=linux/$p ;;

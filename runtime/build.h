@@ -131,6 +131,7 @@ struct message {
 	int32_t status;           /* MSG_FAIL: exit status to pass on */
 	int32_t signal;
 	bool cached;
+	bool waits;               /* MSG_START: for an answer; MSG_DONE: there is output of the step that nobody has read */
 	uint64_t bytes, files;    /* MSG_DONE: moved by the step */
 	char text[1024];          /* MSG_FAIL: the story */
 };

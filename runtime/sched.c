@@ -179,19 +179,25 @@ give_back(struct sched *s, struct job *j)
 	j->turn = false;
 }
 
+/* One read of the commands' output; false when there is none now or ever. */
+static bool
+take_output(struct sched *s, struct job *j)
+{
+	char chunk[16384];
+	ssize_t n = j->out >= 0 ? read(j->out, chunk, sizeof(chunk)) : -1;
+
+	if (n > 0 && j->step != NULL)
+		progress_output(s->b, j->step, chunk, (size_t)n);
+	if (n == 0)
+		rt_close_fd(&j->out);
+	return n > 0;
+}
+
 static void
 drain(struct sched *s, struct job *j)
 {
-	char chunk[16384];
-	ssize_t n;
-
-	while (j->out >= 0 && (n = read(j->out, chunk, sizeof(chunk))) != 0) {
-		if (n < 0)
-			return;
-		if (j->step != NULL)
-			progress_output(s->b, j->step, chunk, (size_t)n);
-	}
-	rt_close_fd(&j->out);
+	while (take_output(s, j))
+		;
 }
 
 static void
@@ -239,17 +245,18 @@ take_failure(struct sched *s, struct job *j, const struct message *m)
 		await_shell(s, j);
 }
 
-static void
+/* One message; false when there is none. */
+static bool
 take_message(struct sched *s, struct job *j)
 {
 	struct message m = { 0 };
 	ssize_t n = recv(j->ctl, &m, sizeof(m), MSG_DONTWAIT);
 
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		return;
+		return false;
 	if (n <= 0) {
 		rt_close_fd(&j->ctl);
-		return;
+		return false;
 	}
 	switch (m.kind) {
 	case MSG_ACQUIRE:
@@ -264,11 +271,12 @@ take_message(struct sched *s, struct job *j)
 	case MSG_START:
 		j->step = &j->sb->plan->steps[m.step];
 		progress_start(s->b, j->step, j->meter, m.cached);
-		if (j->step->verb == VERB_RUN && !m.cached)
+		if (m.waits)
 			go(j);
 		break;
 	case MSG_DONE:
-		drain(s, j);
+		if (m.waits) /* else what there is to read belongs to the next step, which has begun perhaps */
+			drain(s, j);
 		progress_done(s->b, j->step, m.cached, m.bytes, m.files);
 		break;
 	case MSG_FAIL:
@@ -279,6 +287,7 @@ take_message(struct sched *s, struct job *j)
 	case MSG_GO:
 		break;
 	}
+	return true;
 }
 
 static void
@@ -346,10 +355,12 @@ wait_once(struct sched *s)
 	for (size_t i = 0; ready > 0 && i < s->njobs; i++) {
 		struct job *j = &s->jobs[i];
 
-		if (fds[2 * i + 1].revents != 0)
-			drain(s, j);
+		/* words come before output, and output once: what comes while it is read may be the next step's */
 		if (fds[2 * i].revents != 0)
-			take_message(s, j);
+			while (take_message(s, j))
+				;
+		if (fds[2 * i + 1].revents != 0)
+			take_output(s, j);
 		if (j->pid > 0 && j->ctl < 0)
 			take_exit(s, j);
 	}

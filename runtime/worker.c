@@ -10,6 +10,7 @@
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,6 +27,7 @@ struct worker {
 	struct stage_build *sb;
 	int ctl, out;
 	const struct meter *meter;
+	bool late;              /* output of the step before was still unread when it ended */
 	size_t step;            /* being worked on */
 	char *tmp, *tmp_path;   /* this unit's directory in the store */
 	int lock;
@@ -33,6 +35,14 @@ struct worker {
 	struct state st;
 	struct list lower;      /* directories of the layers below, lowest first */
 };
+
+static bool
+unread(const struct worker *w)
+{
+	int n;
+
+	return ioctl(w->out, FIONREAD, &n) < 0 || n > 0;
+}
 
 static int
 send_message(struct worker *w, enum message_kind kind, bool cached)
@@ -43,6 +53,8 @@ send_message(struct worker *w, enum message_kind kind, bool cached)
 		meter_begin(METER_NOTHING, NULL, 0);
 	m.bytes = w->meter->done;
 	m.files = w->meter->files;
+	if (kind == MSG_DONE)
+		w->late = m.waits = unread(w);
 	/* MSG_START and MSG_DONE carry no story: send the head alone */
 	return send(w->ctl, &m, offsetof(struct message, text), MSG_NOSIGNAL) < 0 ? -1 : 0;
 }
@@ -51,7 +63,7 @@ send_message(struct worker *w, enum message_kind kind, bool cached)
 static int
 ask(struct worker *w, enum message_kind kind, uint32_t stage, struct rt_err *e)
 {
-	struct message m = { .kind = kind, .stage = stage, .step = (uint32_t)w->step };
+	struct message m = { .kind = kind, .stage = stage, .step = (uint32_t)w->step, .waits = true };
 	ssize_t n;
 
 	if (send(w->ctl, &m, offsetof(struct message, text), MSG_NOSIGNAL) < 0)
@@ -96,14 +108,14 @@ fail(struct worker *w, int status, int sig, const char *text)
 	_exit(1);
 }
 
-/* The current step begins.  A command waits until the scheduler knows: what it writes comes another way and would else be
-   taken for the output of the step before. */
+/* The current step begins.  What a command writes comes another way than the word that its step has begun: behind a step
+   with output that is still unread it waits until the scheduler knows, or would be taken for that step. */
 static void
 start_step(struct worker *w)
 {
 	struct rt_err e = { .status = RT_IO };
 
-	if (w->sb->plan->steps[w->step].verb != VERB_RUN) {
+	if (!w->late || w->sb->plan->steps[w->step].verb != VERB_RUN) {
 		send_message(w, MSG_START, false);
 		return;
 	}

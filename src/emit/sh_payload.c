@@ -14,7 +14,7 @@ sh_payload_parameters(struct sh *s)
 {
 	static const char *const kinds[] = { [RUNTIME_EMBED] = "embed", [RUNTIME_SOURCE] = "source", [RUNTIME_PATH] = "path" };
 
-	buf_printf(s->out, "payload=%s\n# a program less to start where the kernel tells, Linux 6.1\nif ! { read -r machine </proc/sys/kernel/arch; } 2>/dev/null; then machine=$(uname -m); fi\n", kinds[s->o->runtime]);
+	buf_printf(s->out, "payload=%s\nmachine=$(uname -m)\n", kinds[s->o->runtime]);
 	if (s->o->runtime == RUNTIME_PATH)
 		return;
 	if (s->o->runtime == RUNTIME_SOURCE) {

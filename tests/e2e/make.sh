@@ -55,7 +55,7 @@ seed() {
 	done
 	# shellcheck disable=SC2086
 	sh "$work/$name.sh" --store "$work/store" $contexts -o "oci:$work/$name.again" >"$work/log" 2>&1
-	! grep -v CACHED "$work/log" | grep -v '^image '
+	! grep -v CACHED "$work/log" | grep -v '^image \|^summary '
 	ok $? "$name: the script finds all of its layers"
 }
 

@@ -49,8 +49,8 @@ is 'the mode stays, and so does a link' '640 symbolic link' "$(stat -c %a "$work
 printf 'from a\n\n\n\nrun \\\n  x  \ncmd y\n# c\n\n\n' >"$work/in"
 "$dockcc" fmt "$work/in" >"$work/want"
 cp "$work/in" "$work/Dockerfile"
-(cd "$work" && "$dockcc" fmt --diff Dockerfile >patch)
-(cd "$work" && timeout 10 patch -t -s -p1 <patch >log 2>&1)
+(cd "$work" && "$dockcc" fmt --diff Dockerfile >changes)
+(cd "$work" && timeout 10 patch -t -s -p1 <changes >log 2>&1)
 cmp -s "$work/Dockerfile" "$work/want"
 ok $? 'patch makes of the difference what --write makes'
 is 'nothing to show' '' "$("$dockcc" fmt --diff "$work/want")"

@@ -60,7 +60,7 @@ base_image() {
 }
 base_image
 new_store() { # NAME
-	rm -rf "$tmp/$1"
+	rm -rf "${tmp:?}/$1"
 	"$DOCKCC_RT" import "--store=$tmp/$1" "oci-layout://$tmp/base:base" base
 	"$DOCKCC_RT" import "--store=$tmp/$1" "oci-layout://$tmp/base:base" base:2
 }

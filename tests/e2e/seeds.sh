@@ -153,6 +153,7 @@ unreached() {
 	is 'and it fails when it is the target' 'build.sh 1' "$(basename "$work/unreached.sh" | sed 's/unreached/build/') $?"
 }
 
+# shellcheck disable=SC2048 # names hold no blanks
 for name in ${*:-go_named unreached go_scratch node_nginx etcd laravel foo_bar}; do
 	contexts=
 	"$name"

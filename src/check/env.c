@@ -125,8 +125,8 @@ env_expand_flag(struct check *c, const struct env *e, const struct flag *f, enum
 	return env_expand(c, e, &t, false, id, i);
 }
 
-static const char *
-given(const struct check *c, const char *name)
+const char *
+env_given(const struct check *c, const char *name)
 {
 	const struct sema_options *o = c->o->sema;
 
@@ -165,7 +165,7 @@ env_globals(struct check *c, struct env *e, bool defaults)
 	for (size_t k = 0; k < u->nmeta_args; k++) {
 		for (size_t n = 0; n < u->meta_args[k]->nkvs; n++) {
 			const struct key_value *kv = &u->meta_args[k]->kvs[n];
-			const char *value = defaults ? NULL : given(c, kv->key.text.s);
+			const char *value = defaults ? NULL : env_given(c, kv->key.text.s);
 
 			if (value == NULL && kv->has_value && (value = env_expand(c, e, &kv->value.text, false, DIAG_COUNT, NULL)) == NULL)
 				return false;

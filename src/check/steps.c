@@ -87,24 +87,12 @@ env_step(struct check *c, struct check_stage *s, const struct inst *i)
 	}
 }
 
-static const char *
-given(const struct check *c, const char *name)
-{
-	const struct sema_options *o = c->o->sema;
-
-	for (size_t k = o->nbuild_args; k-- > 0;) {
-		if (strcmp(o->build_args[k].name, name) == 0)
-			return o->build_args[k].value;
-	}
-	return NULL;
-}
-
 static void
 arg_step(struct check *c, struct check_stage *s, const struct inst *i)
 {
 	for (size_t k = 0; k < i->nkvs; k++) {
 		const struct key_value *kv = &i->kvs[k];
-		const char *value = given(c, kv->key.text.s);
+		const char *value = env_given(c, kv->key.text.s);
 		bool declared;
 
 		secret(c, i, kv->key.text.s, kv->key.text.at);

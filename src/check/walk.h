@@ -122,6 +122,8 @@ bool rule_in(const struct rule_set *set, const struct check_rule *rule);
 
 /* ---- variables (env.c) ---- */
 const char *env_value(const struct env *e, const char *name, bool *declared);
+/* The value that --build-arg gives, the last one; NULL when it gives none.  Borrowed from the options. */
+const char *env_given(const struct check *c, const char *name);
 void env_set(struct check *c, struct env *e, const char *name, const char *value);
 /* The expansion of a word, owned by the scratch; reports each name that `e` does not know as `id` when `i` is given.
    NULL when the word cannot be expanded. */
